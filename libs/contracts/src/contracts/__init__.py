@@ -1,0 +1,1 @@
+"""Every event and topic of Faregate: what a service may say to the others."""

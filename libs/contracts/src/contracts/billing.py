@@ -1,0 +1,122 @@
+"""What billing says: plans, subscriptions, payments and their reversals."""
+
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from contracts.event import Event, IntString, Part
+from contracts.ledger import Limits
+from contracts.money import BasisPoints, Currency, Unit
+
+SubscriptionStatus = Literal[
+    "incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "canceled", "paused"
+]
+
+
+class Allowance(Part):
+    """What a plan grants: once for `valid_days` days, or per paid period when None."""
+
+    rule: str
+    unit: Unit
+    amount: IntString
+    valid_days: int | None = None
+    priority: int = 100
+
+
+class PlanPublished(Event):
+    """A plan version; never edited, a new version supersedes it from `effective_at` on. Keyed by plan and version.
+
+    `default` marks the plan that a newly activated account gets.
+    """
+
+    type: ClassVar[str] = "billing.plan-published.v1"
+    key_fields: ClassVar[tuple[str, ...]] = ("plan_id", "version")
+
+    plan_id: str
+    version: int
+    name: str
+    default: bool = False
+    price_minor: IntString = 0
+    currency: Currency = "usd"
+    interval: Literal["none", "month", "year"] = "none"
+    allowances: tuple[Allowance, ...] = ()
+    models: tuple[str, ...] | None = None
+    limits: Limits = Limits()
+    admission: Literal["strict", "elastic"] = "strict"
+    markup_bps: BasisPoints | None = None
+    effective_at: AwareDatetime
+
+
+class SubscriptionChanged(Event):
+    """The subscription's current state as Stripe has it. Keyed by subscription."""
+
+    type: ClassVar[str] = "billing.subscription-changed.v1"
+    key_fields: ClassVar[tuple[str, ...]] = ("subscription_id",)
+
+    account_id: UUID
+    subscription_id: str
+    version: int
+    plan_id: str
+    plan_version: int
+    status: SubscriptionStatus
+    current_period_start: AwareDatetime
+    current_period_end: AwareDatetime
+    cancel_at_period_end: bool = False
+
+
+class PaymentSettled(Event):
+    """Stripe confirmed the money; the amounts are final. Keyed by account.
+
+    A bundle grants `grant_amount` for `valid_days` (None: no expiry); a subscription's payment grants it
+    for the period.
+    """
+
+    type: ClassVar[str] = "billing.payment-settled.v1"
+
+    account_id: UUID
+    payment_id: str
+    kind: Literal["bundle", "subscription"]
+    offer_id: str
+    plan_id: str | None = None
+    plan_version: int | None = None
+    subscription_id: str | None = None
+    grant_unit: Unit
+    grant_amount: IntString
+    paid_minor: IntString
+    fee_minor: IntString
+    currency: Currency
+    valid_days: int | None = None
+    period_start: AwareDatetime | None = None
+    period_end: AwareDatetime | None = None
+
+
+class PaymentFailed(Event):
+    """A payment did not go through; nothing was granted."""
+
+    type: ClassVar[str] = "billing.payment-failed.v1"
+
+    account_id: UUID
+    payment_id: str
+    kind: Literal["bundle", "subscription"]
+    offer_id: str
+    amount_minor: IntString
+    currency: Currency
+    reason: str | None = None
+
+
+class PaymentReversed(Event):
+    """Money of a settled payment went back, or came back: the ledger follows in units granted (money.md 23).
+
+    `reversal_id` names the refund or dispute; a dispute that is won inverts what its opening took, exactly.
+    """
+
+    type: ClassVar[str] = "billing.payment-reversed.v1"
+
+    account_id: UUID
+    payment_id: str
+    reversal_id: str
+    kind: Literal["refund", "dispute_opened", "dispute_won", "dispute_lost"]
+    reversed_minor: IntString
+    paid_minor: IntString
+    currency: Currency

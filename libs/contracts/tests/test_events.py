@@ -1,0 +1,113 @@
+"""Every event has an example, every example decodes, and a breaking change is found."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contracts.billing import PaymentSettled
+from contracts.cli import RELEASED, compare_with
+from contracts.event import UndecodableEventError, decode
+from contracts.schema import asyncapi, breaking_changes, event_schema
+from contracts.topics import BY_NAME, EVENT_TOPICS, EVENTS, SERVICES
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.parametrize("event_type", sorted(EVENTS))
+def test_the_example_of_each_event_decodes_and_encodes_to_the_same_envelope(event_type: str) -> None:
+    value = (EXAMPLES / f"{event_type}.json").read_bytes()
+
+    event = decode(value, EVENTS).event
+
+    assert json.loads(event.encode(event_type.split(".", maxsplit=1)[0])) == _normalised(json.loads(value))
+
+
+def _normalised(envelope: dict) -> dict:
+    text = json.dumps(envelope).replace('.4Z"', '.400000Z"')
+    return json.loads(text)
+
+
+def test_no_example_and_no_released_schema_is_an_orphan() -> None:
+    assert {path.name.removesuffix(".json") for path in EXAMPLES.glob("*.json")} == set(EVENTS)
+    assert {path.name.removesuffix(".json") for path in RELEASED.glob("*.json")} == set(EVENTS)
+
+
+def test_every_topic_states_producers_consumers_key_and_description() -> None:
+    for topic in EVENT_TOPICS:
+        assert topic.description
+        assert topic.producers
+        assert set(topic.producers + topic.consumers) <= set(SERVICES)
+        assert f"{topic.name}.dlq" in BY_NAME
+        assert topic.config()["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_today_is_compatible_with_the_released_schemas() -> None:
+    assert compare_with(RELEASED) == []
+
+
+def test_an_amount_travels_as_a_string_and_keeps_every_digit() -> None:
+    value = json.loads((EXAMPLES / "billing.payment-settled.v1.json").read_bytes())
+    value["data"]["grant_amount"] = str(2**53 + 1)
+
+    event = decode(json.dumps(value).encode(), EVENTS).event
+
+    assert isinstance(event, PaymentSettled)
+    assert event.grant_amount == 2**53 + 1
+    assert event.payload()["grant_amount"] == "9007199254740993"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "no value"),
+        (b"{", "not JSON"),
+        (b"[]", "not a CloudEvents"),
+        (b'{"specversion":"1.0","type":"x"}', "unknown event type"),
+        (b'{"specversion":"1.0","type":"auth.account-activated.v1","id":"1"}', "lacks id, time or data"),
+        (
+            b'{"specversion":"1.0","type":"auth.account-activated.v1","id":"1","time":"2026-11-21T12:00:00Z","data":{}}',
+            "account_id, id",
+        ),
+    ],
+)
+def test_a_record_that_is_no_event_is_refused_with_a_reason(value: bytes | None, reason: str) -> None:
+    with pytest.raises(UndecodableEventError, match=reason):
+        decode(value, EVENTS)
+
+
+def test_a_refused_record_does_not_repeat_its_content() -> None:
+    value = json.loads((EXAMPLES / "billing.payment-settled.v1.json").read_bytes())
+    value["data"]["currency"] = "somebody@example.com"
+
+    with pytest.raises(UndecodableEventError) as refused:
+        decode(json.dumps(value).encode(), EVENTS)
+
+    assert "somebody" not in str(refused.value)
+
+
+def test_the_digest_does_not_depend_on_the_order_of_fields() -> None:
+    value = json.loads((EXAMPLES / "gateway.usage-recorded.v1.json").read_bytes())
+    turned = {**value, "data": dict(reversed(value["data"].items()))}
+
+    digests = {decode(json.dumps(form).encode(), EVENTS).digest for form in (value, turned)}
+
+    assert len(digests) == 1
+
+
+def test_adding_an_optional_field_passes_and_removing_or_retyping_one_fails() -> None:
+    old = event_schema(PaymentSettled)
+    added = json.loads(json.dumps(old))
+    added["properties"]["note"] = {"type": "string"}
+    removed = json.loads(json.dumps(old))
+    del removed["properties"]["paid_minor"]
+    retyped = json.loads(json.dumps(old))
+    retyped["properties"]["offer_id"]["type"] = "integer"
+
+    assert breaking_changes(old, added) == []
+    assert breaking_changes(old, removed) == ["data.paid_minor: removed"]
+    assert breaking_changes(old, retyped) == ["data.offer_id: type changed from string to integer"]
+
+
+def test_the_asyncapi_document_names_every_topic() -> None:
+    assert set(asyncapi("1")["channels"]) == set(EVENTS)
