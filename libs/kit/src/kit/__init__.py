@@ -1,0 +1,1 @@
+"""Machinery that every service shares; it knows no domain words."""

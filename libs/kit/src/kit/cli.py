@@ -1,0 +1,115 @@
+"""The shape that every service's command has: `python -m <service> serve|migrate|dlq …`."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from fastapi import FastAPI
+
+from contracts.topics import EVENT_TOPICS
+from kit import dlq, logging, migrations
+from kit.producer import Producer
+from kit.settings import ServiceSettings, load
+
+
+def build_cli(
+    service: str,
+    *,
+    settings: type[ServiceSettings],
+    create_app: Callable[[ServiceSettings], FastAPI],
+    migrations_folder: Path | None = None,
+    help_text: str,
+) -> typer.Typer:
+    """A Typer app with the verbs that all services share; a service adds its own to what is returned."""
+    cli = typer.Typer(help=help_text, no_args_is_help=True, pretty_exceptions_enable=False)
+
+    @cli.command()
+    def serve() -> None:
+        """Serve HTTP and run the background tasks until SIGTERM."""
+        loaded = load(settings, service=service)
+        logging.configure(service, loaded.log_level)
+        run(create_app(loaded), loaded)
+
+    if migrations_folder is not None:
+        _add_migrate(cli, service, settings, migrations_folder)
+    cli.add_typer(_dlq_cli(service, settings), name="dlq")
+    return cli
+
+
+def run(app: FastAPI, settings: ServiceSettings) -> None:
+    """Run uvicorn with our limits; its own logging is left to `kit.logging`."""
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_grace_s),
+        timeout_keep_alive=75,
+        http="httptools",
+        loop="uvloop",
+    )
+
+
+def _add_migrate(cli: typer.Typer, service: str, settings: type[ServiceSettings], folder: Path) -> None:
+    @cli.command()
+    def migrate(revision: Annotated[str, typer.Option(help="the revision to go to")] = "head") -> None:
+        """Bring the service's own database up to date."""
+        loaded = load(settings, service=service)
+        migrations.upgrade(folder, loaded.database_url.get_secret_value(), revision)  # type: ignore[attr-defined]  # services with tables
+        typer.echo(f"{service}: database is at {revision}")
+
+
+def _dlq_cli(service: str, settings: type[ServiceSettings]) -> typer.Typer:
+    cli = typer.Typer(help="Records that were set aside.", no_args_is_help=True)
+    consumed = sorted(topic.name for topic in EVENT_TOPICS if service in topic.consumers)
+
+    @cli.command("list")
+    def list_records() -> None:
+        """List the records in the DLQs of the topics that this service consumes."""
+        loaded = load(settings, service=service)
+        for topic in consumed:
+            for record in asyncio.run(_read(loaded.kafka_bootstrap, f"{topic}.dlq")):
+                typer.echo(f"{topic}.dlq offset {record[0]}: {record[1].decode(errors='replace')[:200]}")
+
+    @cli.command()
+    def replay(topic: Annotated[str, typer.Argument(help="the original topic")]) -> None:
+        """Send the records of a topic's DLQ to the topic again; consumers dedupe."""
+        if topic not in consumed:
+            raise typer.BadParameter(f"{service} does not consume {topic}; it consumes {', '.join(consumed)}")
+        loaded = load(settings, service=service)
+        typer.echo(f"replayed {asyncio.run(_replay(loaded.kafka_bootstrap, topic))} records to {topic}")
+
+    return cli
+
+
+async def _read(bootstrap: str, topic: str) -> list[tuple[int, bytes]]:
+    kafka = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, group_id=None)
+    await kafka.start()
+    try:
+        partition = TopicPartition(topic, 0)
+        kafka.assign([partition])
+        await kafka.seek_to_beginning(partition)
+        end = (await kafka.end_offsets([partition]))[partition]
+        found: list[tuple[int, bytes]] = []
+        while await kafka.position(partition) < end:
+            for records in (await kafka.getmany(timeout_ms=500)).values():
+                found += [(record.offset, record.value) for record in records if record.value is not None]
+        return found
+    finally:
+        await kafka.stop()
+
+
+async def _replay(bootstrap: str, topic: str) -> int:
+    records = [dlq.original(value) for _, value in await _read(bootstrap, f"{topic}.dlq")]
+    producer = Producer(bootstrap, client_id="dlq-replay")
+    try:
+        await producer.send_all(records)
+    finally:
+        await producer.stop()
+    return len(records)

@@ -1,0 +1,66 @@
+"""Sessions on PostgreSQL: one request or batch, one transaction, committed at the edge."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+SOURCE: Final = "source"
+OUTBOX_WRITTEN: Final = "outbox_written"
+PARKED_RELEASED: Final = "parked_released"
+
+
+class Database:
+    """A pool of connections to one service's own database. `source` is the service that its outbox speaks for."""
+
+    def __init__(self, url: str, *, source: str, pool_size: int = 10) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=5,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": source}},
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info={SOURCE: source})
+        self.on_outbox: list[Callable[[], None]] = []
+        self.on_released: list[Callable[[], None]] = []
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose transaction commits at the end of the block, or rolls back when it raises."""
+        async with self._sessions() as session:
+            async with session.begin():
+                yield session
+            self._wake(session)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session for one consistent read: a read-only, repeatable-read transaction."""
+        async with self._sessions() as session, session.begin():
+            await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            yield session
+
+    def _wake(self, session: AsyncSession) -> None:
+        if session.info.pop(OUTBOX_WRITTEN, False):
+            for wake in self.on_outbox:
+                wake()
+        if session.info.pop(PARKED_RELEASED, False):
+            for wake in self.on_released:
+                wake()
+
+    async def ping(self) -> None:
+        """Raise when the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def async_url(url: str) -> str:
+    """The URL with the asyncpg driver named, whatever driver it came with."""
+    _, _, rest = url.partition("://")
+    return f"postgresql+asyncpg://{rest}"

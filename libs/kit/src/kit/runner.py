@@ -1,0 +1,197 @@
+"""Runs a consumer on Kafka: batches through FastStream, back-off, parked events, liveness by progress."""
+
+import asyncio
+import logging as stdlib_logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from sqlalchemy.exc import SQLAlchemyError
+
+from kit import logging, metrics, parking
+from kit.backoff import Backoff
+from kit.clock import Clock
+from kit.consumer import Consumer
+from kit.database import Database
+from kit.received import Record
+
+log = logging.get(__name__)
+
+STUCK_AFTER_S: Final = 120.0
+RETRY_IN_PLACE_S: Final = 60.0
+PARKED_ALARM_S: Final = 900.0
+PARKED_SWEEP_S: Final = 30.0
+
+
+async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
+    """FastStream decodes nothing: one record with broken JSON would fail the whole batch before the handler."""
+    return []
+
+
+class Runner:
+    """One consumer group of one service.
+
+    Offsets are committed by hand after the transaction: FastStream's default commits first and loses what fails.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        database: Database,
+        bootstrap: str,
+        clock: Clock,
+        max_records: int = 1000,
+        poll_ms: int = 50,
+    ) -> None:
+        self._consumer = consumer
+        self._database = database
+        self._clock = clock
+        self._released = asyncio.Event()
+        self._busy_since: float | None = None
+        self._last_progress = clock.monotonic()
+        self._failing: str | None = None
+        self._stopping = False
+        database.on_released.append(self._released.set)
+        self._broker = KafkaBroker(
+            bootstrap,
+            client_id=consumer.group,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            logger=None,
+            log_level=stdlib_logging.WARNING,
+            consumer_only=True,
+        )
+        self._subscriber = self._broker.subscriber(
+            *consumer.topics,
+            group_id=consumer.group,
+            batch=True,
+            max_records=max_records,
+            batch_timeout_ms=poll_ms,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            max_poll_interval_ms=300_000,
+            decoder=_undecoded,
+        )
+        self._subscriber(self._on_batch)
+
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        await self._start()
+        try:
+            await self._retry_parked()
+        finally:
+            self._stopping = True
+            with suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(8):
+                    await self._broker.stop()
+
+    async def _start(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async with asyncio.timeout(15):
+                    await self._broker.start()
+                return
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("kit.consumer_start_delayed", group=self._consumer.group, reason=type(error).__name__)
+                with suppress(TimeoutError, KafkaError):
+                    async with asyncio.timeout(5):
+                        await self._broker.stop()
+                await asyncio.sleep(backoff.next_s())
+
+    async def _on_batch(self, message: KafkaMessage) -> None:
+        records: Sequence[Record] = (
+            message.raw_message if isinstance(message.raw_message, tuple) else (message.raw_message,)
+        )
+        backoff = Backoff(first_s=0.2)
+        began = self._busy_since = self._clock.monotonic()
+        while not self._stopping:
+            try:
+                await self._apply(records)
+                await message.ack()
+                self._progressed()
+                return
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                self._failing = type(error).__name__
+                log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
+                self._last_progress = self._clock.monotonic()
+                if self._clock.monotonic() - began > RETRY_IN_PLACE_S:
+                    # Longer would exceed the poll interval: give the records back and fetch them anew.
+                    break
+                await asyncio.sleep(backoff.next_s())
+        await message.nack()
+        self._busy_since = None
+
+    async def _apply(self, records: Sequence[Record]) -> None:
+        with metrics.BATCH_SECONDS.labels(self._consumer.group).time():
+            async with self._database.transaction() as session:
+                await self._consumer.apply(session, records, clock=self._clock)
+
+    def _progressed(self) -> None:
+        self._failing = None
+        self._busy_since = None
+        self._last_progress = self._clock.monotonic()
+
+    async def _retry_parked(self) -> None:
+        swept = self._clock.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), 5.0)
+            self._released.clear()
+            try:
+                if self._clock.monotonic() - swept > PARKED_SWEEP_S:
+                    # What an event waited for may have appeared while the event was being parked.
+                    swept = self._clock.monotonic()
+                    async with self._database.transaction() as session:
+                        await parking.release_all(session, self._consumer.group)
+                while await self._apply_released():
+                    pass
+                await self._count_parked()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                log.warning("kit.parked_delayed", group=self._consumer.group, reason=type(error).__name__)
+
+    async def _apply_released(self) -> int:
+        async with self._database.transaction() as session:
+            records = await parking.list_released(session, self._consumer.group, limit=200)
+            if records:
+                await self._consumer.apply(session, records, clock=self._clock)
+                await parking.remove(session, self._consumer.group, records)
+            return len(records)
+
+    async def _count_parked(self) -> None:
+        async with self._database.reading() as session:
+            count, since = await parking.census(session, self._consumer.group)
+        age_s = (self._clock.now() - since).total_seconds() if since else 0.0
+        metrics.PARKED.labels(self._consumer.group).set(count)
+        metrics.PARKED_AGE.labels(self._consumer.group).set(age_s)
+        if age_s > PARKED_ALARM_S:
+            log.error("kit.events_parked_too_long", group=self._consumer.group, parked=count, oldest_s=int(age_s))
+
+    async def live(self) -> None:
+        """Raise `RuntimeError` when a batch is stuck, or records wait and nothing moves: only a restart helps then."""
+        if self._clock.monotonic() - self._last_progress > STUCK_AFTER_S and await self._behind():
+            raise RuntimeError(f"no progress for {STUCK_AFTER_S:.0f} s although records wait")
+
+    async def _behind(self) -> bool:
+        kafka = self._subscriber.consumer
+        if self._busy_since is not None or kafka is None:
+            return self._busy_since is not None
+        for partition in kafka.assignment():
+            end = kafka.highwater(partition)
+            with suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(0.5):
+                    if end is not None and await kafka.position(partition) < end:
+                        return True
+        return False
+
+    async def ready(self) -> None:
+        """Raise `RuntimeError` with the reason while batches fail or no partition is assigned."""
+        if self._failing:
+            raise RuntimeError(f"batches fail: {self._failing}")
+        if self._subscriber.consumer is None:
+            raise RuntimeError("not connected to Kafka yet")

@@ -1,0 +1,103 @@
+"""Reading compacted topics whole: from the beginning, with one's own position, and on from there (money.md 27)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts.event import Event
+from kit import logging
+from kit.backoff import Backoff
+from kit.clock import Clock
+from kit.received import decode_all
+
+log = logging.get(__name__)
+
+
+class StateReader:
+    """Hands every event of some state topics to one function; `caught_up` is set when the end of the start was reached.
+
+    A record that cannot be decoded is logged and passed over: the topic's owner corrects it with a newer one.
+    """
+
+    def __init__(
+        self, bootstrap: str, handlers: Mapping[type[Event], Callable[[Event], None]], *, clock: Clock, client_id: str
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._handlers = {event.type: handler for event, handler in handlers.items()}
+        self._types = {event.type: event for event in handlers}
+        self._clock = clock
+        self._client_id = client_id
+        self._last_poll = clock.monotonic()
+        self.caught_up = asyncio.Event()
+
+    def age_s(self) -> float:
+        """Seconds since Kafka last answered a poll."""
+        return self._clock.monotonic() - self._last_poll
+
+    async def run(self) -> None:
+        """Read until cancelled; a broken connection starts over from the beginning, which is harmless."""
+        backoff = Backoff(first_s=0.2, most_s=5.0)
+        while True:
+            kafka = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap,
+                client_id=self._client_id,
+                enable_auto_commit=False,
+                group_id=None,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=200,
+                request_timeout_ms=5_000,
+            )
+            try:
+                await kafka.start()
+                await self._follow(kafka, backoff)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("kit.state_reading_delayed", reason=type(error).__name__)
+                await asyncio.sleep(backoff.next_s())
+            finally:
+                with suppress(KafkaError, TimeoutError, OSError):
+                    async with asyncio.timeout(5):
+                        await kafka.stop()
+
+    async def _follow(self, kafka: AIOKafkaConsumer, backoff: Backoff) -> None:
+        partitions = await self._partitions(kafka)
+        kafka.assign(partitions)
+        await kafka.seek_to_beginning(*partitions)
+        ends = await kafka.end_offsets(partitions)
+        while True:
+            if not self.caught_up.is_set() and await self._reached(kafka, ends):
+                self.caught_up.set()
+            batches = await kafka.getmany(timeout_ms=200, max_records=2000)
+            await kafka.end_offsets(partitions[:1])  # getmany is silent when Kafka is away; this is not
+            self._last_poll = self._clock.monotonic()
+            backoff.reset()
+            for records in batches.values():
+                self._hand_over(records)
+
+    async def _partitions(self, kafka: AIOKafkaConsumer) -> list[TopicPartition]:
+        metadata = await kafka._client.fetch_all_metadata()  # noqa: SLF001  # no public way before a subscription
+        found = []
+        for topic in self._types:
+            numbers = metadata.partitions_for_topic(topic)
+            if not numbers:
+                raise KafkaError(f"topic {topic} does not exist yet")
+            found += [TopicPartition(topic, number) for number in sorted(numbers)]
+        return found
+
+    @staticmethod
+    async def _reached(kafka: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+        for partition, end in ends.items():
+            if await kafka.position(partition) < end:
+                return False
+        return True
+
+    def _hand_over(self, records: list[object]) -> None:
+        good, bad = decode_all(records, self._types)  # type: ignore[arg-type]  # aiokafka is untyped
+        for one in good:
+            self._handlers[one.event.type](one.event)
+        for aside in bad:
+            log.error(
+                "kit.state_record_skipped", topic=aside.record.topic, offset=aside.record.offset, reason=aside.reason
+            )
