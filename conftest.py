@@ -1,1 +1,1 @@
-pytest_plugins = ["sandbox.testing"]
+pytest_plugins = ["sandbox.testing", "sandbox.fixtures_outside"]

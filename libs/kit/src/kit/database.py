@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SOURCE: Final = "source"
@@ -58,6 +60,20 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+TRANSIENT_CLASSES: Final = ("08", "40", "53", "55", "57", "58")
+"""SQLSTATE classes that trying again can heal: connection, rollback, resources, locks, shutdown, system."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """True when the database, not the statement, is at fault."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or not state or state.startswith(TRANSIENT_CLASSES)
 
 
 def async_url(url: str) -> str:

@@ -119,18 +119,47 @@ def create_app(
         docs_url=f"/{service}/docs",
         redoc_url=None,
         responses={"default": {"model": Problem, "description": "RFC 9457 problem details"}},
-        max_body_size=max_body_bytes,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_unexpected_error)
+    app.add_middleware(BodyLimit, most=max_body_bytes)
     app.add_middleware(Observed, service=service)
     app.include_router(health.router())
     for router in routers:
         app.include_router(router)
     return app
+
+
+class BodyLimit:
+    """Refuses bodies over the limit as a problem; Starlette's own limit answers in plain text."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        detail = f"The body is larger than {self._most} bytes."
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self._most:
+            await problem(Request(scope), 413, "body_too_large", detail)(scope, receive, send)
+            return
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._most:
+                raise HTTPException(413, detail)
+            return message
+
+        await self._app(scope, counting, send)
 
 
 class Observed:

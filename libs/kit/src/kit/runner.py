@@ -11,12 +11,12 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from sqlalchemy.exc import SQLAlchemyError
 
-from kit import logging, metrics, parking
+from kit import dlq, logging, metrics, parking
 from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.consumer import Consumer
-from kit.database import Database
-from kit.received import Record
+from kit.database import Database, is_transient
+from kit.received import Record, SetAside
 
 log = logging.get(__name__)
 
@@ -60,7 +60,6 @@ class Runner:
             bootstrap,
             client_id=consumer.group,
             allow_auto_create_topics=False,
-            apply_types=False,
             logger=None,
             log_level=stdlib_logging.WARNING,
             consumer_only=True,
@@ -105,27 +104,46 @@ class Runner:
                 await asyncio.sleep(backoff.next_s())
 
     async def _on_batch(self, message: KafkaMessage) -> None:
-        records: Sequence[Record] = (
-            message.raw_message if isinstance(message.raw_message, tuple) else (message.raw_message,)
-        )
+        raw = message.raw_message
+        records: Sequence[Record] = raw if isinstance(raw, tuple) else (raw,)
         backoff = Backoff(first_s=0.2)
         began = self._busy_since = self._clock.monotonic()
-        while not self._stopping:
+        while not self._stopping and self._clock.monotonic() - began < RETRY_IN_PLACE_S:
+            # FastStream skips a batch whose handler raises, so nothing may leave this loop but an applied batch.
             try:
-                await self._apply(records)
+                await self._apply_or_isolate(records)
                 await message.ack()
                 self._progressed()
                 return
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, the batch must be tried again
                 self._failing = type(error).__name__
-                log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
                 self._last_progress = self._clock.monotonic()
-                if self._clock.monotonic() - began > RETRY_IN_PLACE_S:
-                    # Longer would exceed the poll interval: give the records back and fetch them anew.
-                    break
+                log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
                 await asyncio.sleep(backoff.next_s())
+        # Longer would exceed the poll interval: give the records back and fetch them anew.
         await message.nack()
         self._busy_since = None
+
+    async def _apply_or_isolate(self, records: Sequence[Record]) -> None:
+        """Apply the batch; when it fails by its content, apply each record alone and set the poison aside."""
+        try:
+            await self._apply(records)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception("kit.batch_failed", group=self._consumer.group, records=len(records))
+            for record in records:
+                await self._apply_alone(record)
+
+    async def _apply_alone(self, record: Record) -> None:
+        try:
+            await self._apply([record])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            reason = f"cannot be applied: {type(error).__name__}"
+            async with self._database.transaction() as session:
+                await dlq.add(session, self._consumer.group, [SetAside(record, reason)], clock=self._clock)
 
     async def _apply(self, records: Sequence[Record]) -> None:
         with metrics.BATCH_SECONDS.labels(self._consumer.group).time():

@@ -1,0 +1,50 @@
+"""Ids are ordered by time or made from facts; back-off grows within its bounds."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.backoff import Backoff
+from kit.clock import ManualClock
+from kit.ids import fact_id, uuid7, uuid7_instant
+
+
+def test_a_uuid7_carries_its_millisecond_and_its_version() -> None:
+    clock = ManualClock()
+
+    made = uuid7(clock)
+
+    assert made.version == 7
+    assert made.variant == UUID("0199f3a0-0000-7000-8000-000000000000").variant
+    assert uuid7_instant(made) == clock.now()
+
+
+def test_later_uuid7s_sort_behind_earlier_ones() -> None:
+    clock = ManualClock()
+    earlier = uuid7(clock)
+    clock.advance(0.001)
+
+    assert earlier < uuid7(clock)
+
+
+def test_only_a_uuid7_tells_its_instant() -> None:
+    with pytest.raises(ValueError, match="not a UUIDv7"):
+        uuid7_instant(uuid4())
+
+
+def test_a_fact_has_one_id_and_other_facts_have_others() -> None:
+    assert fact_id("threshold", 1, "empty") == fact_id("threshold", "1", "empty")
+    assert fact_id("a", "bc") != fact_id("ab", "c")
+    assert fact_id("a").version == 8
+
+
+@given(st.integers(min_value=1, max_value=60))
+def test_back_off_stays_between_half_and_whole_of_its_ceiling(failures: int) -> None:
+    backoff = Backoff(first_s=0.1, most_s=5.0)
+
+    delays = [backoff.next_s() for _ in range(failures)]
+
+    assert all(0.05 <= delay <= 5.0 for delay in delays)
+    assert delays[-1] >= min(5.0, 0.1 * 2 ** (failures - 1)) / 2
