@@ -4,12 +4,65 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := libs/contracts libs/rating libs/kit services/auth services/gateway services/billing services/ledger services/notifier sandbox
+SOURCES := $(addsuffix /src,$(PACKAGES))
 LOCKS := tools/bootstrap.lock requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
+# Two workers, each with its own Kafka, PostgreSQL and Redis; `make test PYTEST='-k name'` narrows.
+WORKERS ?= 2
+
+.PHONY: help setup run demo test check judges bench reset mail lock release-contracts
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+
+setup: $(VENV)/installed ## install everything that the other targets need into .venv
 
 $(VENV)/installed: $(LOCKS)
-	@echo "setting up $(VENV) (first time: about a minute)"
-	@$(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (about a minute the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit("Faregate needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tools/bootstrap.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock tools/bootstrap.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
+
+run: setup ## bring the whole stack up; Ctrl-C stops it
+	@$(BIN)/python -m sandbox up
+
+demo: setup ## the whole story in the terminal, in under a minute
+	@$(BIN)/python -m sandbox demo
+
+mail: setup ## list the sandbox mailbox
+	@$(BIN)/python -m sandbox mail
+
+reset: setup ## forget everything that `make run` kept
+	@$(BIN)/python -m sandbox reset
+
+test: setup ## unit to end-to-end, on real servers
+	@$(BIN)/python -m pytest -m "not judge and not stack" -n $(WORKERS) --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -m "stack" $(PYTEST)
+
+check: setup ## format, lint, types, imports, dependencies, contracts, sizes
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy $(SOURCES) tools
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python tools/check_dependencies.py $(PACKAGES)
+	@$(BIN)/python -m contracts check
+	@$(BIN)/python tools/check_sizes.py
+	@$(BIN)/python tools/check_addresses.py
+
+judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is missing is skipped by name
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tools/judges.lock
+	@$(BIN)/python -m pytest -m judge $(PYTEST)
+
+bench: setup ## measure; prints ratios and writes build/bench.json
+	@$(BIN)/python -m bench
+
+lock: setup ## resolve the dependencies anew
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url $(foreach name,contracts rating kit auth gateway billing ledger notifier sandbox,--no-emit-package faregate-$(name)) \
+		$(addsuffix /pyproject.toml,$(PACKAGES)) requirements-dev.in -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header tools/judges.in -o tools/judges.lock
+
+release-contracts: setup ## make today's event schemas the released ones; refuses a breaking change
+	@$(BIN)/python -m contracts release
