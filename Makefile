@@ -56,7 +56,7 @@ judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is mis
 	@$(BIN)/python -m pytest -m judge $(PYTEST)
 
 bench: setup ## measure; prints ratios and writes build/bench.json
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m sandbox.bench
 
 lock: setup ## resolve the dependencies anew
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

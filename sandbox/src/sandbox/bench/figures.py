@@ -1,0 +1,41 @@
+"""What `make bench` reports: each figure beside a limit that was measured in the same run."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measurement. `ratio` is value / limit; `must` is what it has to reach, None where nothing is asked."""
+
+    name: str
+    value: float
+    unit: str
+    against: str
+    ratio: float | None = None
+    must: str | None = None
+    holds: bool | None = None
+
+
+def report(figures: Sequence[Figure], path: Path) -> bool:
+    """Print the table and write the list as JSON; False when a must is missed."""
+    table = Table("figure", "value", "against", "ratio", "must", "holds")
+    for one in figures:
+        ratio = "" if one.ratio is None else f"{one.ratio:.3f}"
+        holds = "" if one.holds is None else ("yes" if one.holds else "[bold red]NO[/]")
+        table.add_row(one.name, f"{one.value:,.1f} {one.unit}", one.against, ratio, one.must or "", holds)
+    Console(width=150).print(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(one) for one in figures], indent=1) + "\n")
+    return all(one.holds is not False for one in figures)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the sorted values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
