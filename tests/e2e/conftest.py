@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import httpx2
@@ -42,7 +41,7 @@ class Product:
     async def account(self, credits_amount: str = "0") -> Account:
         """A customer with an API key and, beyond the trial, these credits by an operator's adjustment."""
         async with PublicApi(self.url) as api:
-            return await make_account(api, operator=self.credentials.operator, credits_amount=Decimal(credits_amount))
+            return await make_account(api, operator=self.credentials.operator, credits_amount=credits_amount)
 
     async def operator_token(self) -> str:
         async with PublicApi(self.url) as api:

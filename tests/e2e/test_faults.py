@@ -7,11 +7,10 @@ from decimal import Decimal
 import anthropic
 import httpx2
 import pytest
+from tests.e2e.conftest import Product
+from tests.e2e.test_the_story import MODEL, QUESTION, signed_up
 
 from sandbox.demo.customer import until
-
-from .conftest import Product
-from .test_the_story import MODEL, QUESTION, signed_up
 
 pytestmark = pytest.mark.stack
 

@@ -5,12 +5,11 @@ from uuid import uuid4
 import httpx2
 import pytest
 from aiokafka import AIOKafkaConsumer
+from tests.e2e.conftest import Product
+from tests.e2e.test_the_story import MODEL
 
 from contracts.topics import TOPICS
 from sandbox.demo.customer import Customer, until
-
-from .conftest import Product
-from .test_the_story import MODEL
 
 pytestmark = pytest.mark.stack
 

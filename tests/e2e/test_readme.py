@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from .conftest import Product
+from tests.e2e.conftest import Product
 
 pytestmark = pytest.mark.stack
 

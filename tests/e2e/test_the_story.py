@@ -7,12 +7,11 @@ import anthropic
 import httpx2
 import pytest
 from rich.console import Console
+from tests.e2e.conftest import Product
 
 from sandbox.demo.customer import Customer, StoryError, until
 from sandbox.demo.screen import Screen
 from sandbox.demo.story import tell
-
-from .conftest import Product
 
 pytestmark = pytest.mark.stack
 
