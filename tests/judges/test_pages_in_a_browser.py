@@ -21,8 +21,12 @@ FLAGS = [
 ]
 
 
-async def test_a_person_pays_on_the_pay_page_and_reads_the_mail(product: Product, chromium: str) -> None:
+@pytest.fixture(autouse=True)
+def _pictures() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
+
+
+async def test_a_person_pays_on_the_pay_page_and_reads_the_mail(product: Product, chromium: str) -> None:
     customer = await signed_up(product)
     address = await customer.buy("credits_10")
     async with async_playwright() as playwright:

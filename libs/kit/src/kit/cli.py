@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
@@ -23,8 +23,12 @@ def build_cli(
     create_app: Callable[[ServiceSettings], FastAPI],
     migrations_folder: Path | None = None,
     help_text: str,
+    run_app: Callable[[FastAPI, Any], None] | None = None,
 ) -> typer.Typer:
-    """A Typer app with the verbs that all services share; a service adds its own to what is returned."""
+    """A Typer app with the verbs that all services share; a service adds its own to what is returned.
+
+    `run_app` takes the place of `run` where a service must do more when it is told to stop.
+    """
     cli = typer.Typer(help=help_text, no_args_is_help=True, pretty_exceptions_enable=False)
 
     @cli.command()
@@ -32,7 +36,7 @@ def build_cli(
         """Serve HTTP and run the background tasks until SIGTERM."""
         loaded = load(settings, service=service)
         logging.configure(service, loaded.log_level)
-        run(create_app(loaded), loaded)
+        (run_app or run)(create_app(loaded), loaded)
 
     if migrations_folder is not None:
         _add_migrate(cli, service, settings, migrations_folder)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import psutil
@@ -40,7 +39,7 @@ class Measured:
         operator = Credentials.kept_in(self.folder).operator
         async with PublicApi(self.addresses.url("gateway")) as api:
             return [
-                await make_account(api, operator=operator, credits_amount=Decimal(credits_amount)) for _ in range(count)
+                await make_account(api, operator=operator, credits_amount=str(credits_amount)) for _ in range(count)
             ]
 
 
