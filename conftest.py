@@ -1,1 +1,1 @@
-pytest_plugins = ["sandbox.testing", "sandbox.fixtures_outside"]
+pytest_plugins = ["sandbox.testing", "sandbox.fixtures_outside", "sandbox.fixtures_stripe"]

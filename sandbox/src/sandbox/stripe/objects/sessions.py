@@ -1,0 +1,214 @@
+"""Checkout sessions: made by billing, paid or left on the pay page, expired when nobody comes."""
+
+from sandbox.stripe.errors import ParameterError, StripeError
+from sandbox.stripe.expansion import list_of
+from sandbox.stripe.objects.customers import new_customer
+from sandbox.stripe.objects.intents import attempt_payment, new_intent
+from sandbox.stripe.objects.metadata import fresh
+from sandbox.stripe.objects.session_form import BLANK_SESSION, CREATABLE
+from sandbox.stripe.objects.session_items import new_items, total_minor
+from sandbox.stripe.objects.subscriptions import begin_subscription
+from sandbox.stripe.parameters import EXPAND, Choice, Fields, Integer, Text, not_done
+from sandbox.stripe.routing import Params, Route, create, listing, retrieve
+from sandbox.stripe.store import Json
+from sandbox.stripe.work import Work, new_id
+
+PATH = "/v1/checkout/sessions"
+SHORTEST_S = 30 * 60
+LONGEST_S = 24 * 3600
+GUEST = "guest@sandbox.invalid"
+
+
+def create_session(work: Work, ident: str, params: Params) -> Json:
+    mode = params["mode"]
+    _check_buyer(work, params)
+    items = new_items(work, params.get("line_items", []), mode=mode)
+    _check_mode_data(params)
+    session_id = new_id("cs_test", 58)
+    return work.insert(
+        {
+            **BLANK_SESSION,
+            **_told(params, mode=mode),
+            "id": session_id,
+            "amount_subtotal": total_minor(items),
+            "amount_total": total_minor(items),
+            "created": work.now,
+            "currency": items[0]["currency"],
+            "customer_details": _details(_known_email(work, params)),
+            "expires_at": _expires_at(work, params),
+            "url": f"{work.base_url}/pay/{session_id}",
+            "_intent": params.get("payment_intent_data", {}),
+            "_line_items": items,
+            "_subscription": params.get("subscription_data", {}),
+        }
+    )
+
+
+def _told(params: Params, *, mode: str) -> Json:
+    """The fields that simply repeat the request."""
+    names = ("cancel_url", "client_reference_id", "customer", "customer_email", "locale", "submit_type")
+    guest_rule = params.get("customer_creation", "if_required") if mode == "payment" else "always"
+    return {
+        **{name: params.get(name) for name in names},
+        "customer_creation": None if "customer" in params else guest_rule,
+        "metadata": fresh(params.get("metadata")),
+        "mode": mode,
+        "payment_method_collection": "always" if mode == "subscription" else "if_required",
+        "success_url": params["success_url"],
+    }
+
+
+def _check_buyer(work: Work, params: Params) -> None:
+    if "customer" in params and "customer_email" in params:
+        raise StripeError("You may only specify one of these parameters: customer, customer_email.", param="customer")
+    if "customer" in params:
+        work.referenced("customer", params["customer"], param="customer")
+
+
+def _check_mode_data(params: Params) -> None:
+    foreign = "subscription_data" if params["mode"] == "payment" else "payment_intent_data"
+    if foreign in params:
+        raise StripeError(f"You can not pass `{foreign}` in `{params['mode']}` mode.", param=foreign)
+
+
+def _expires_at(work: Work, params: Params) -> int:
+    expires_at = int(params.get("expires_at", work.now + LONGEST_S))
+    if not work.now + SHORTEST_S <= expires_at <= work.now + LONGEST_S:
+        message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from now."
+        raise ParameterError(message, param="expires_at")
+    return expires_at
+
+
+def _known_email(work: Work, params: Params) -> str | None:
+    if "customer" in params:
+        email: str | None = work.get("customer", params["customer"])["email"]
+        return email
+    return params.get("customer_email")
+
+
+def _details(email: str | None) -> Json | None:
+    if email is None:
+        return None
+    unknown = ("address", "business_name", "individual_name", "name", "phone")
+    return {**dict.fromkeys(unknown), "email": email, "tax_exempt": "none", "tax_ids": []}
+
+
+def pay_session(work: Work, session: Json, *, succeeds: bool, email: str | None = None) -> Json:
+    """The buyer presses the button: what follows is what a card that works, or one that does not, brings about."""
+    _check_open(work, session)
+    known = (session["customer_details"] or {}).get("email")
+    buyer = known or email or GUEST
+    if not succeeds:
+        return _decline(work, session, email=buyer)
+    customer_id = _customer_id(work, session, email=buyer)
+    changes = {"customer": customer_id, "customer_details": _details(buyer)}
+    bought = _buy_once if session["mode"] == "payment" else _subscribe
+    changes |= bought(work, {**session, **changes})
+    work.change(session, None, **changes, status="complete", payment_status="paid", url=None)
+    work.emit("checkout.session.completed", session)
+    return session
+
+
+def _check_open(work: Work, session: Json) -> None:
+    if session["status"] == "open" and session["expires_at"] > work.now:
+        return
+    status = "expired" if session["status"] == "open" else session["status"]
+    raise StripeError(f"This Checkout Session is {status}; only an open one can be paid.")
+
+
+def _customer_id(work: Work, session: Json, *, email: str) -> str | None:
+    if session["customer"] or session["customer_creation"] != "always":
+        return session["customer"] and str(session["customer"])
+    return str(new_customer(work, email=email)["id"])
+
+
+def _buy_once(work: Work, session: Json) -> Json:
+    intent = _intent(work, session)
+    work.change(intent, None, customer=session["customer"])
+    attempt_payment(work, intent, succeeds=True, email=session["customer_details"]["email"])
+    return {"payment_intent": intent["id"]}
+
+
+def _subscribe(work: Work, session: Json) -> Json:
+    subscription = begin_subscription(
+        work,
+        customer_id=session["customer"],
+        items=[(work.get("price", item["price"]["id"]), item["quantity"]) for item in session["_line_items"]],
+        metadata=session["_subscription"].get("metadata") or {},
+        description=session["_subscription"].get("description"),
+    )
+    return {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}
+
+
+def _decline(work: Work, session: Json, *, email: str) -> Json:
+    """The session stays open: the buyer may try again."""
+    intent = _intent(work, session)
+    attempt_payment(work, intent, succeeds=False, email=email)
+    return session
+
+
+def _intent(work: Work, session: Json) -> Json:
+    """One intent for all tries at a session."""
+    if tried := session.get("_tried_intent"):
+        return work.get("payment_intent", tried)
+    told = session["_intent"]
+    intent = new_intent(
+        work,
+        amount_minor=session["amount_total"],
+        currency=session["currency"],
+        customer_id=session["customer"],
+        description=told.get("description"),
+        metadata=fresh(told.get("metadata")),
+    )
+    shown = {"payment_intent": intent["id"]} if session["mode"] == "payment" else {}
+    work.change(session, None, **shown, _tried_intent=intent["id"])
+    return intent
+
+
+def expire_session(work: Work, ident: str, params: Params) -> Json:
+    session = work.get("checkout.session", ident)
+    if session["status"] != "open":
+        message = f"Only Checkout Sessions that are open can be expired; this one is {session['status']}."
+        raise StripeError(message)
+    return _expire(work, session)
+
+
+def expire_overdue_sessions(work: Work) -> None:
+    for session in work.list_all("checkout.session", status="open"):
+        if session["expires_at"] <= work.now:
+            _expire(work, session)
+
+
+def _expire(work: Work, session: Json) -> Json:
+    work.change(session, None, status="expired", url=None)
+    work.emit("checkout.session.expired", session)
+    return session
+
+
+def list_line_items(work: Work, ident: str, params: Params) -> Json:
+    session = work.get("checkout.session", ident)
+    return list_of(session["_line_items"], url=f"{PATH}/{ident}/line_items")
+
+
+ROUTES = (
+    create(PATH, create_session, CREATABLE, required=("line_items", "mode", "success_url")),
+    listing(
+        PATH,
+        "checkout.session",
+        {
+            "customer": Text(),
+            "payment_intent": Text(),
+            "subscription": Text(),
+            "status": Choice("complete", "expired", "open"),
+            **not_done("customer_account customer_details payment_link"),
+        },
+    ),
+    Route(
+        "GET",
+        f"{PATH}/{{id}}/line_items",
+        list_line_items,
+        Fields({**EXPAND, "limit": Integer(minimum=20, maximum=100), **not_done("ending_before starting_after")}),
+    ),
+    retrieve(PATH, "checkout.session"),
+    create(f"{PATH}/{{id}}/expire", expire_session, {}),
+)

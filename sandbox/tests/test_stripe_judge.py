@@ -1,0 +1,277 @@
+"""What the stand-in accepts and answers, held against Stripe's published description by stripe-mock."""
+
+from urllib.parse import quote_plus
+
+import httpx2
+import pytest
+import stripe
+
+from sandbox.stripe.judge import JudgeMissingError, running_judge
+from sandbox.stripe.parameters import (
+    Choice,
+    Currency,
+    Email,
+    Fields,
+    Flag,
+    Integer,
+    ListOf,
+    Metadata,
+    NotDone,
+    Only,
+    Span,
+    Text,
+    Url,
+)
+from sandbox.stripe.routes import ROUTES
+
+pytest_plugins = ["sandbox.fixtures_stripe"]
+pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
+
+SAMPLES = {
+    Text: lambda _: ["x"],
+    Url: lambda _: ["https://shop.example/{CHECKOUT_SESSION_ID}"],
+    Email: lambda _: ["a@b.example"],
+    Integer: lambda kind: [str(max(kind.minimum, 1))],
+    Flag: lambda _: ["true", "false"],
+    Choice: lambda kind: list(kind.words),
+    Currency: lambda _: ["usd"],
+    Metadata: lambda _: [{"key": "value"}],
+    Span: lambda _: ["1", {"gte": "1"}, {"gt": "1", "lt": "2", "lte": "3"}],
+    ListOf: lambda kind: [{"0": sample} for sample in samples(kind.item)],
+    Only: lambda kind: [str(value).lower() for value in kind.values],
+    NotDone: lambda _: [],
+    Fields: lambda kind: [{**required(kind), **one} for one in singles(kind)] or [required(kind)],
+}
+
+
+def samples(kind):
+    return SAMPLES[type(kind)](kind)
+
+
+def required(fields):
+    return {name: samples(fields.kinds[name])[0] for name in fields.required}
+
+
+def singles(fields):
+    return [{name: sample} for name, kind in fields.kinds.items() if name != "expand" for sample in samples(kind)]
+
+
+def encoded(tree, prefix=""):
+    pairs = []
+    for key, value in tree.items():
+        name = f"{prefix}[{key}]" if prefix else key
+        pairs.append(encoded(value, name) if isinstance(value, dict) else f"{name}={quote_plus(value)}")
+    return "&".join(pairs)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    try:
+        with running_judge() as found:
+            yield found
+    except JudgeMissingError as reason:
+        pytest.skip(str(reason))
+
+
+def test_the_judge_can_refuse(judge):
+    assert "additional properties" in judge.verdict("POST", "/v1/customers", form="nickname=x")
+    assert judge.verdict("POST", "/v1/products", form="description=x") is not None
+    assert judge.verdict("GET", "/v1/gold") is not None
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_parameter_that_a_route_accepts_is_stripes(judge, route):
+    path = route.path.replace("{id}", "x_1")
+    refused = {}
+    for params in [required(route.fields), *samples(route.fields)]:
+        form = encoded(params)
+        place = {"form": form} if route.method == "POST" else {"query": form}
+        if reason := judge.verdict(route.method, path, **place):
+            refused[form] = reason
+
+    assert refused == {}
+
+
+def test_every_parameter_that_we_answer_with_501_is_stripes(judge):
+    strangers = [
+        f"{route.method} {route.path} {name}"
+        for route in ROUTES
+        for name in sorted(_not_done_names(route.fields) - _described_names(judge, route))
+    ]
+
+    assert strangers == []
+
+
+def _not_done_names(fields):
+    return {name for name, kind in fields.kinds.items() if isinstance(kind, NotDone)}
+
+
+def _operation(judge, route):
+    templates = judge.description["paths"]
+    shape = route.path.replace("{id}", "{}")
+    path = next(path for path in templates if _shape(path) == shape)
+    return templates[path][route.method.lower()]
+
+
+def _shape(path):
+    return "/".join("{}" if part.startswith("{") else part for part in path.split("/"))
+
+
+def _described_names(judge, route):
+    operation = _operation(judge, route)
+    form = operation.get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded", {})
+    names = {parameter["name"] for parameter in operation.get("parameters", [])}
+    return names | set(form.get("schema", {}).get("properties", {}))
+
+
+@pytest.fixture
+async def story(stripe_client, stripe_server):
+    """A life in this sandbox that touches every route; what it asked is in the request log."""
+    v1, control = stripe_client.v1, stripe_server.control
+    product = await v1.products.create_async({"name": "Pro", "description": "All of it", "metadata": {"plan": "pro"}})
+    fixed = {"product": product.id, "currency": "usd"}
+    monthly = await v1.prices.create_async(
+        {**fixed, "unit_amount": 2900, "recurring": {"interval": "month"}, "lookup_key": "pro"}
+    )
+    once = await v1.prices.create_async({**fixed, "unit_amount": 1000, "nickname": "bundle_10"})
+    await v1.products.update_async(product.id, {"default_price": once.id})
+    await v1.prices.update_async(once.id, {"metadata": {"credits": "10"}})
+    customer = await v1.customers.create_async({"email": "a@b.example", "metadata": {"account_id": "1"}})
+    await v1.customers.update_async(customer.id, {"name": "Ada"})
+    shop = {"success_url": "https://shop.example/{CHECKOUT_SESSION_ID}", "cancel_url": "https://shop.example/back"}
+    buyer = {"customer": customer.id, "client_reference_id": "1", "metadata": {"account_id": "1"}}
+
+    bundle = await v1.checkout.sessions.create_async(
+        {
+            **shop,
+            **buyer,
+            "mode": "payment",
+            "line_items": [{"price": once.id, "quantity": 2}],
+            "payment_intent_data": {"metadata": {"account_id": "1"}},
+        }
+    )
+    control(f"/sandbox/checkout/{bundle.id}/pay", {"card": "declined"})
+    control(f"/sandbox/checkout/{bundle.id}/pay")
+    plan = await v1.checkout.sessions.create_async(
+        {
+            **shop,
+            **buyer,
+            "mode": "subscription",
+            "line_items": [{"price": monthly.id, "quantity": 1}],
+            "subscription_data": {"metadata": {"account_id": "1"}},
+        }
+    )
+    control(f"/sandbox/checkout/{plan.id}/pay")
+    left = await v1.checkout.sessions.create_async(
+        {**shop, "mode": "payment", "line_items": [{"price": once.id, "quantity": 1}]}
+    )
+    await v1.checkout.sessions.expire_async(left.id)
+    await v1.checkout.sessions.line_items.list_async(plan.id)
+
+    paid = await v1.checkout.sessions.retrieve_async(
+        bundle.id, {"expand": ["payment_intent.latest_charge", "line_items"]}
+    )
+    charge = paid.payment_intent.latest_charge
+    await v1.payment_intents.retrieve_async(charge.payment_intent, {"expand": ["latest_charge.balance_transaction"]})
+    await v1.charges.retrieve_async(charge.id, {"expand": ["refunds"]})
+    await v1.balance_transactions.retrieve_async(charge.balance_transaction)
+    refund = await v1.refunds.create_async({"payment_intent": charge.payment_intent, "amount": 500})
+    await v1.refunds.retrieve_async(refund.id)
+
+    subscribed = await v1.checkout.sessions.retrieve_async(plan.id)
+    control(f"/sandbox/subscriptions/{subscribed.subscription}/renew", {"outcome": "failed"})
+    await v1.subscriptions.retrieve_async(subscribed.subscription, {"expand": ["latest_invoice"]})
+    invoice = await v1.invoices.retrieve_async(subscribed.invoice, {"expand": ["payments"]})
+    await v1.invoice_payments.retrieve_async(invoice.payments.data[0].id)
+    control(f"/sandbox/charges/{charge.id}/dispute")
+    dispute = (await v1.disputes.list_async({"charge": charge.id})).data[0]
+    await v1.disputes.retrieve_async(dispute.id)
+    control(f"/sandbox/disputes/{dispute.id}/close", {"outcome": "won"})
+    await v1.subscriptions.update_async(subscribed.subscription, {"cancel_at_period_end": True})
+    await v1.subscriptions.cancel_async(subscribed.subscription)
+
+    event = (await v1.events.list_async({"types": ["invoice.paid"], "created": {"gte": 1}})).data[0]
+    await v1.events.retrieve_async(event.id)
+    for kind, ident in ((v1.customers, customer.id), (v1.products, product.id), (v1.prices, once.id)):
+        await kind.retrieve_async(ident)
+    for kind in (v1.customers, v1.products, v1.prices, v1.checkout.sessions, v1.payment_intents, v1.charges):
+        await kind.list_async({"limit": 100})
+    for kind in (v1.balance_transactions, v1.invoices, v1.invoice_payments, v1.refunds, v1.disputes, v1.events):
+        await kind.list_async({"limit": 100})
+    await v1.subscriptions.list_async({"limit": 100, "status": "all"})
+    return stripe_server
+
+
+def test_every_request_of_the_sdk_that_we_accept_is_accepted_by_the_judge(judge, story):
+    asked = [seen for seen in story.requests() if seen["status"] == 200]
+
+    refused = {
+        f"{seen['method']} {seen['path']} {seen['body']}{seen['query']}": reason
+        for seen in asked
+        if (reason := judge.verdict(seen["method"], seen["path"], form=seen["body"], query=seen["query"]))
+    }
+
+    assert refused == {}
+    untouched = [
+        f"{route.method} {route.path}"
+        for route in ROUTES
+        if not any(route.matched_id(seen["method"], seen["path"]) is not None for seen in asked)
+    ]
+    assert untouched == []
+
+
+def test_every_object_in_every_state_has_stripes_shape(judge, story):
+    jsonschema = pytest.importorskip("jsonschema_rs")
+    components = _plain_schema(judge.description["components"])
+    problems, unseen = {}, []
+    for route in ROUTES:
+        if route.method != "GET" or "{id}" in route.path:
+            continue
+        query = {"limit": 100} | ({"status": "all"} if route.path == "/v1/subscriptions" else {})
+        page = httpx2.get(story.base_url + route.path, params=query, auth=(story.secret_key, "")).json()
+        answer = _operation(judge, route)["responses"]["200"]["content"]["application/json"]["schema"]
+        item = _plain_schema(answer["properties"]["data"]["items"])
+        validator = jsonschema.validator_for({**item, "components": components})
+        unseen += [] if page["data"] else [route.path]
+        for body in page["data"]:
+            errors = [f"{list(error.instance_path)}: {error.message[:300]}" for error in validator.iter_errors(body)]
+            problems |= {body["id"]: errors} if errors else {}
+
+    assert problems == {}
+    assert unseen == []
+
+
+async def test_every_field_of_every_object_is_known_to_the_sdk(stripe_client, story):
+    v1 = stripe_client.v1
+    kinds = (v1.customers, v1.products, v1.prices, v1.checkout.sessions, v1.payment_intents, v1.charges, v1.invoices)
+    kinds += (v1.balance_transactions, v1.invoice_payments, v1.refunds, v1.disputes, v1.events)
+    pages = [await kind.list_async({"limit": 100}) for kind in kinds]
+    pages.append(await v1.subscriptions.list_async({"status": "all"}))
+
+    unknown = {name for page in pages for body in page.data for name in strangers(body)}
+
+    assert unknown == set()
+
+
+def strangers(body):
+    """Fields that the SDK's own types do not have, at any depth; what it leaves untyped is skipped."""
+    known = {"object"} | {name for owner in type(body).__mro__ for name in vars(owner).get("__annotations__", {})}
+    if type(body) is stripe.StripeObject or "UntypedStripeObject" in type(body).__name__:
+        return
+    for name in body.to_dict(recursive=False):
+        if name not in known:
+            yield f"{type(body).__qualname__}.{name}"
+        below = body[name]
+        for one in below if isinstance(below, list) else [below]:
+            if isinstance(one, stripe.StripeObject):
+                yield from strangers(one)
+
+
+def _plain_schema(node):
+    """OpenAPI 3.0 as JSON Schema: a nullable thing is that thing or null."""
+    if isinstance(node, list):
+        return [_plain_schema(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {key: _plain_schema(value) for key, value in node.items() if key != "nullable"}
+    return {"anyOf": [plain, {"type": "null"}]} if node.get("nullable") is True else plain
