@@ -1,0 +1,26 @@
+from pathlib import Path
+from typing import Protocol
+
+
+class Server(Protocol):
+    """One of the stack's servers; stopped and started again it has the same port and the same data."""
+
+    @property
+    def log_path(self) -> Path: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def is_cached(self) -> bool:
+        """Whether a start would download nothing."""
+        ...
+
+    def check_ports(self) -> None: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def kill(self) -> None: ...
+
+    def raise_if_dead(self) -> None: ...

@@ -1,0 +1,81 @@
+"""Composition root: builds auth's parts and its HTTP app."""
+
+import asyncio
+from ipaddress import ip_network
+from typing import Final
+
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth.adapters.passwords import Passwords
+from auth.adapters.sealing import Sealer
+from auth.domain.limits import Bucket
+from auth.entrypoints import api_keys, internal, jwks, me, pages, sign_in
+from auth.entrypoints.events import GROUP, build_consumer
+from auth.entrypoints.parts import OneAtATime, Parts
+from auth.service import cleaning
+from auth.service.keys import KeyRing
+from auth.service.limits import Limits
+from auth.settings import AuthSettings
+from kit import logging
+from kit.clock import Clock
+from kit.database import Database
+from kit.service import Service
+
+log = logging.get(__name__)
+
+CLEAN_S: Final = 600.0
+ROUTERS: Final = (sign_in.router, me.router, api_keys.router, jwks.router, pages.router, internal.router)
+
+
+def create_app(settings: AuthSettings, *, group: str = GROUP) -> FastAPI:
+    """Auth as an ASGI app; its own keys verify the tokens it is shown. `group` is its consumer group."""
+    url = settings.database_url.get_secret_value()
+    sealer = Sealer(settings.encryption_key)
+    # Connections of its own: a request that holds one of ours must never wait for a second one.
+    key_database = Database(url, source="auth", pool_size=1)
+    ring = KeyRing(key_database, sealer, issuer=settings.public_url, clock=settings.clock())
+    service = Service("auth", settings, database_url=url, consumer=build_consumer(group), keys=ring)
+    parts = _parts(service, settings, sealer, ring)
+    service.ready["signing-keys"] = ring.ready
+    service.background["cleaning"] = lambda: _clean(service.database, service.clock)
+    service.background["resources"] = lambda: _hold(parts.passwords, key_database)
+    return service.app(title="Faregate auth", routers=ROUTERS, state={"parts": parts})
+
+
+def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRing) -> Parts:
+    return Parts(
+        database=service.database,
+        clock=service.clock,
+        revocations=service.revocations,
+        passwords=Passwords(),
+        ring=ring,
+        limits=Limits(sealer.derived("limits"), Bucket(settings.sign_ups, 3600.0)),
+        refresh_keyed=sealer.derived("refresh-tokens"),
+        refreshing=OneAtATime(),
+        secret_hashes=settings.service_secret_hashes,
+        public_url=settings.public_url.rstrip("/"),
+        activation=settings.activation,
+        reserved_names=settings.environment == "sandbox",
+        trusted_proxies=[ip_network(one) for one in settings.trusted_proxies],
+    )
+
+
+async def _clean(database: Database, clock: Clock) -> None:
+    while True:
+        await asyncio.sleep(CLEAN_S)
+        try:
+            async with database.transaction() as session:
+                await cleaning.clean(session, now=clock.now())
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("auth.cleaning_delayed", reason=type(error).__name__)
+
+
+async def _hold(passwords: Passwords, key_database: Database) -> None:
+    """Warm the pool of threads, and close with the app what `Service` does not know."""
+    try:
+        await passwords.warm()
+        await asyncio.Event().wait()
+    finally:
+        passwords.close()
+        await key_database.close()

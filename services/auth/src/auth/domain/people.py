@@ -1,0 +1,72 @@
+"""Users, accounts, members and projects as they are now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from contracts.auth import Role
+from contracts.money import AccountState
+
+UserState = Literal["active", "disabled", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `address` is as it was given, `address_normal` is what must be unique."""
+
+    id: UUID
+    address: str
+    address_normal: str
+    locale: str | None
+    state: UserState
+    operator: bool
+    verified_at: datetime | None
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A paying party."""
+
+    id: UUID
+    kind: Literal["personal", "team"]
+    state: AccountState
+    activated_at: datetime | None
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user's role in an account."""
+
+    account_id: UUID
+    user_id: UUID
+    role: Role
+    state: Literal["active", "removed"]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A scope inside an account; each account has one that is the default."""
+
+    id: UUID
+    account_id: UUID
+    name: str
+    is_default: bool
+    state: Literal["active", "archived"]
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An account as one of its members sees it. `plan` is for display only."""
+
+    account: Account
+    role: Role
+    plan: str | None
+    projects: tuple[Project, ...]

@@ -1,0 +1,1 @@
+"""HTTP and Kafka: decode, open the transaction, call one use case, map the result."""

@@ -1,0 +1,83 @@
+"""Routes for the other services; the gateway never forwards them."""
+
+import hashlib
+import hmac
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from auth.entrypoints.parts import PartsDep, refusals
+from auth.errors import ServiceForbiddenError, ServiceSecretError
+from auth.schemas import (
+    MailAnswer,
+    RecipientAnswer,
+    RecipientsAnswer,
+    ResolvedAnswer,
+    ResolveRequest,
+    ServiceTokenAnswer,
+    ServiceTokenRequest,
+)
+from auth.service import api_keys, messages, people
+from contracts.auth import Role
+from kit.identity import ServiceDep
+
+router = APIRouter(prefix="/internal", tags=["internal"])
+
+_NOBODY: Final = "0" * 64
+
+
+@router.post("/service-tokens", summary="A token for another service's internal routes", responses=refusals(401))
+async def issue_service_token(body: ServiceTokenRequest, parts: PartsDep) -> ServiceTokenAnswer:
+    given = hashlib.sha256(body.secret.get_secret_value().encode()).hexdigest()
+    if not hmac.compare_digest(given, parts.secret_hashes.get(body.service, _NOBODY)):
+        raise ServiceSecretError("There is no such service, or its secret is another one.")
+    signer = await parts.ring.signer()
+    issued = signer.service_token(body.service, audience=body.audience, now=parts.clock.now())
+    return ServiceTokenAnswer(access_token=issued.token, expires_in=issued.expires_in_s)
+
+
+@router.post("/api-keys/resolve", summary="An access token for an API key", responses=refusals(401, 403, 404))
+async def resolve_api_key(body: ResolveRequest, parts: PartsDep, service: ServiceDep) -> ResolvedAnswer:
+    _only(service, "gateway")
+    signer = await parts.ring.signer()
+    async with parts.database.transaction() as session:
+        resolved = await api_keys.resolve_key(
+            session, body.key.get_secret_value(), signer=signer, now=parts.clock.now()
+        )
+    return ResolvedAnswer(
+        access_token=resolved.issued.token,
+        expires_in=resolved.issued.expires_in_s,
+        api_key_id=resolved.key.id,
+        account_id=resolved.key.account_id,
+        project_id=resolved.key.project_id,
+        user_id=resolved.key.user_id,
+        role=resolved.access.role,
+        plan=resolved.access.plan,
+        scopes=resolved.key.scopes,
+    )
+
+
+@router.get("/accounts/{account_id}/recipients", summary="Whom to write to", responses=refusals(401, 403))
+async def list_recipients(
+    account_id: UUID, parts: PartsDep, service: ServiceDep, role: Annotated[Role, Query()] = "owner"
+) -> RecipientsAnswer:
+    _only(service, "notifier")
+    async with parts.database.reading() as session:
+        users = await people.list_recipients(session, account_id, role=role)
+    return RecipientsAnswer(
+        recipients=[RecipientAnswer(user_id=user.id, address=user.address, locale=user.locale) for user in users]
+    )
+
+
+@router.get("/messages/{message_id}", summary="What to send; makes a new link", responses=refusals(401, 403, 404))
+async def fill_message(message_id: UUID, parts: PartsDep, service: ServiceDep) -> MailAnswer:
+    _only(service, "notifier")
+    async with parts.database.transaction() as session:
+        mail = await messages.fill_message(session, message_id, public_url=parts.public_url, now=parts.clock.now())
+    return MailAnswer(kind=mail.kind, user_id=mail.user_id, address=mail.address, link=mail.link, locale=mail.locale)
+
+
+def _only(service: str, *allowed: str) -> None:
+    if service not in allowed:
+        raise ServiceForbiddenError(f"The service {service} may not ask for this.")

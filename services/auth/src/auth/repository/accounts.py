@@ -1,0 +1,171 @@
+"""Accounts, members, projects, and the plans that tokens show."""
+
+from collections import defaultdict
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.domain.access import Access
+from auth.domain.people import Account, Member, Membership, Project, User
+from auth.repository.rows import columns, find, listed, made
+from auth.tables import AccountRow, MemberRow, ProjectRow, SubscriptionRow, UserRow
+from contracts.auth import Role
+from contracts.billing import SubscriptionChanged
+
+_PAYING: Final = ("trialing", "active", "past_due")
+
+
+async def insert_account(session: AsyncSession, account: Account, *, owner: Member, project: Project) -> None:
+    """An account, its owner and its default project."""
+    await session.execute(insert(AccountRow).values(asdict(account)))
+    await session.execute(insert(MemberRow).values(asdict(owner)))
+    await session.execute(insert(ProjectRow).values(asdict(project)))
+
+
+async def find_account(session: AsyncSession, account_id: UUID) -> Account | None:
+    return await find(session, select(*columns(AccountRow, Account)).where(AccountRow.id == account_id), Account)
+
+
+async def activate_owned(session: AsyncSession, user_id: UUID, *, now: datetime) -> list[UUID]:
+    """Activate the user's own accounts that are not active yet; returns which."""
+    owned = select(MemberRow.account_id).where(
+        MemberRow.user_id == user_id, MemberRow.role == "owner", MemberRow.state == "active"
+    )
+    statement = (
+        update(AccountRow)
+        .where(AccountRow.id.in_(owned), AccountRow.activated_at.is_(None))
+        .values(activated_at=now)
+        .returning(AccountRow.id)
+    )
+    return list(await session.scalars(statement))
+
+
+async def find_home(session: AsyncSession, user_id: UUID) -> UUID | None:
+    """The account that a sign-in starts in: the user's personal one, else the first."""
+    found: UUID | None = await session.scalar(
+        select(MemberRow.account_id)
+        .join(AccountRow, AccountRow.id == MemberRow.account_id)
+        .where(MemberRow.user_id == user_id, MemberRow.state == "active")
+        .order_by(AccountRow.kind, AccountRow.id)
+        .limit(1)
+    )
+    return found
+
+
+async def find_project(session: AsyncSession, account_id: UUID, project_id: UUID | None) -> Project | None:
+    """An active project of the account; the default one for None."""
+    chosen = ProjectRow.is_default if project_id is None else ProjectRow.id == project_id
+    statement = select(*columns(ProjectRow, Project)).where(
+        ProjectRow.account_id == account_id, ProjectRow.state == "active", chosen
+    )
+    return await find(session, statement, Project)
+
+
+async def find_access(session: AsyncSession, *, user_id: UUID, account_id: UUID) -> Access | None:
+    """What a token may say now, in one query; None when user, membership or account do not allow any token."""
+    projects = (
+        select(func.array_agg(aggregate_order_by(ProjectRow.id, ProjectRow.id)))
+        .where(ProjectRow.account_id == AccountRow.id, ProjectRow.state == "active")
+        .correlate(AccountRow)
+        .scalar_subquery()
+    )
+    statement = (
+        select(UserRow.operator, MemberRow.role, _plan().label("plan"), projects.label("projects"))
+        .select_from(MemberRow)
+        .join(UserRow, UserRow.id == MemberRow.user_id)
+        .join(AccountRow, AccountRow.id == MemberRow.account_id)
+        .where(
+            MemberRow.user_id == user_id,
+            MemberRow.account_id == account_id,
+            MemberRow.state == "active",
+            UserRow.state == "active",
+            AccountRow.state != "closed",
+        )
+    )
+    row = (await session.execute(statement)).one_or_none()
+    if row is None:
+        return None
+    return Access(
+        user_id=user_id,
+        account_id=account_id,
+        role=row.role,
+        operator=row.operator,
+        plan=row.plan,
+        projects=tuple(row.projects or ()),
+    )
+
+
+async def list_memberships(session: AsyncSession, user_id: UUID) -> list[Membership]:
+    """The user's accounts with role, plan and active projects."""
+    rows = (
+        await session.execute(
+            select(*columns(AccountRow, Account), MemberRow.role, _plan().label("plan"))
+            .join(MemberRow, MemberRow.account_id == AccountRow.id)
+            .where(MemberRow.user_id == user_id, MemberRow.state == "active")
+            .order_by(AccountRow.kind, AccountRow.id)
+        )
+    ).all()
+    projects: dict[UUID, list[Project]] = defaultdict(list)
+    for project in await _list_projects(session, [row.id for row in rows]):
+        projects[project.account_id].append(project)
+    return [Membership(made(Account, row), row.role, row.plan, tuple(projects[row.id])) for row in rows]
+
+
+def _plan() -> Any:
+    return (
+        select(SubscriptionRow.plan_id)
+        .where(SubscriptionRow.account_id == AccountRow.id, SubscriptionRow.status.in_(_PAYING))
+        .order_by(SubscriptionRow.period_end.desc())
+        .limit(1)
+        .correlate(AccountRow)
+        .scalar_subquery()
+    )
+
+
+async def _list_projects(session: AsyncSession, account_ids: list[UUID]) -> list[Project]:
+    statement = (
+        select(*columns(ProjectRow, Project))
+        .where(ProjectRow.account_id.in_(account_ids), ProjectRow.state == "active")
+        .order_by(ProjectRow.id)
+    )
+    return await listed(session, statement, Project)
+
+
+async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role) -> list[User]:
+    """Active users who hold the role in the account."""
+    statement = (
+        select(*columns(UserRow, User))
+        .join(MemberRow, MemberRow.user_id == UserRow.id)
+        .where(
+            MemberRow.account_id == account_id,
+            MemberRow.role == role,
+            MemberRow.state == "active",
+            UserRow.state == "active",
+        )
+        .order_by(UserRow.id)
+    )
+    return await listed(session, statement, User)
+
+
+async def upsert_subscription(session: AsyncSession, event: SubscriptionChanged) -> None:
+    """Keep the newest version of a subscription; an older one changes nothing."""
+    values = {
+        "version": event.version,
+        "plan_id": event.plan_id,
+        "status": event.status,
+        "period_end": event.current_period_end,
+    }
+    statement = postgresql.insert(SubscriptionRow).values(
+        id=event.subscription_id, account_id=event.account_id, **values
+    )
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["id"], set_=values, where=SubscriptionRow.version < event.version
+        )
+    )

@@ -1,0 +1,75 @@
+"""API keys."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.domain.access import ApiKey
+from auth.repository.rows import columns, find, listed
+from auth.tables import ApiKeyRow
+
+
+async def insert_api_key(session: AsyncSession, key: ApiKey) -> None:
+    await session.execute(insert(ApiKeyRow).values({**asdict(key), "scopes": list(key.scopes)}))
+
+
+async def find_api_key_by_hash(session: AsyncSession, key_sha256: str) -> ApiKey | None:
+    return await find(session, select(*columns(ApiKeyRow, ApiKey)).where(ApiKeyRow.key_sha256 == key_sha256), ApiKey)
+
+
+async def lock_api_key(session: AsyncSession, account_id: UUID, key_id: UUID) -> ApiKey | None:
+    statement = select(*columns(ApiKeyRow, ApiKey)).where(ApiKeyRow.id == key_id, ApiKeyRow.account_id == account_id)
+    return await find(session, statement.with_for_update(), ApiKey)
+
+
+async def list_api_keys(
+    session: AsyncSession, account_id: UUID, *, user_id: UUID | None, before: UUID | None, limit: int
+) -> list[ApiKey]:
+    """The account's keys, newest first; only those of `user_id` unless that is None."""
+    statement = select(*columns(ApiKeyRow, ApiKey)).where(ApiKeyRow.account_id == account_id)
+    if user_id is not None:
+        statement = statement.where(ApiKeyRow.user_id == user_id)
+    if before is not None:
+        statement = statement.where(ApiKeyRow.id < before)
+    return await listed(session, statement.order_by(ApiKeyRow.id.desc()).limit(limit), ApiKey)
+
+
+async def update_api_key_revoked(session: AsyncSession, key_id: UUID, *, now: datetime) -> ApiKey:
+    statement = (
+        update(ApiKeyRow)
+        .where(ApiKeyRow.id == key_id)
+        .values(state="revoked", revoked_at=now, version=ApiKeyRow.version + 1)
+        .returning(*columns(ApiKeyRow, ApiKey))
+    )
+    revoked = await find(session, statement, ApiKey)
+    assert revoked is not None
+    return revoked
+
+
+async def update_last_used(session: AsyncSession, key_id: UUID, *, now: datetime, coarse_s: float) -> None:
+    """Once in `coarse_s` is enough; a hot key would write the same row all the time."""
+    await session.execute(
+        update(ApiKeyRow)
+        .where(
+            ApiKeyRow.id == key_id,
+            or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at < now - timedelta(seconds=coarse_s)),
+        )
+        .values(last_used_at=now)
+    )
+
+
+async def update_tombstoned(session: AsyncSession, *, now: datetime, keep: timedelta) -> list[UUID]:
+    """Mark keys that could last be valid `keep` ago; returns which."""
+    over = (
+        select(ApiKeyRow.id)
+        .where(
+            ApiKeyRow.tombstoned_at.is_(None),
+            func.coalesce(ApiKeyRow.revoked_at, ApiKeyRow.expires_at) < now - keep,
+        )
+        .limit(1000)
+    )
+    statement = update(ApiKeyRow).where(ApiKeyRow.id.in_(over)).values(tombstoned_at=now).returning(ApiKeyRow.id)
+    return list(await session.scalars(statement))

@@ -1,0 +1,28 @@
+"""From rows to the domain's records, column by column."""
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncSession
+
+R = TypeVar("R")
+
+
+def columns(row: type[Any], record: type[Any]) -> list[Any]:
+    """The columns that a record is made of; both share their names."""
+    return [getattr(row, field.name) for field in fields(record)]
+
+
+def made(record: type[R], row: Any) -> R:
+    values = {field.name: getattr(row, field.name) for field in fields(record)}  # type: ignore[arg-type]  # a dataclass
+    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+async def find(session: AsyncSession, statement: Executable, record: type[R]) -> R | None:
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else made(record, row)
+
+
+async def listed(session: AsyncSession, statement: Executable, record: type[R]) -> list[R]:
+    return [made(record, row) for row in await session.execute(statement)]

@@ -1,0 +1,89 @@
+"""Sessions and the refresh tokens of each."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.domain.access import RefreshToken, Session
+from auth.repository.rows import columns, find, listed
+from auth.tables import RefreshTokenRow, SessionRow
+
+
+async def insert_session(session: AsyncSession, signed_in: Session) -> None:
+    await session.execute(insert(SessionRow).values(asdict(signed_in)))
+
+
+async def insert_refresh_token(session: AsyncSession, token_hash: bytes, *, session_id: UUID, now: datetime) -> None:
+    await session.execute(insert(RefreshTokenRow).values(token_hash=token_hash, session_id=session_id, issued_at=now))
+
+
+async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> tuple[Session, RefreshToken] | None:
+    """The session, locked, and then the token: uses of one family follow each other."""
+    family = select(RefreshTokenRow.session_id).where(RefreshTokenRow.token_hash == token_hash).scalar_subquery()
+    locked = select(*columns(SessionRow, Session)).where(SessionRow.id == family).with_for_update()
+    owner = await find(session, locked, Session)
+    if owner is None:
+        return None
+    statement = select(*columns(RefreshTokenRow, RefreshToken)).where(RefreshTokenRow.token_hash == token_hash)
+    token = await find(session, statement, RefreshToken)
+    return None if token is None else (owner, token)
+
+
+async def update_token_used(session: AsyncSession, token_hash: bytes, *, now: datetime) -> None:
+    await session.execute(
+        update(RefreshTokenRow)
+        .where(RefreshTokenRow.token_hash == token_hash, RefreshTokenRow.used_at.is_(None))
+        .values(used_at=now)
+    )
+
+
+async def update_session_seen(
+    session: AsyncSession, session_id: UUID, *, now: datetime, access_until: datetime
+) -> None:
+    await session.execute(
+        update(SessionRow).where(SessionRow.id == session_id).values(last_seen_at=now, access_until=access_until)
+    )
+
+
+async def lock_sessions(session: AsyncSession, user_id: UUID, *, session_id: UUID | None = None) -> Sequence[Session]:
+    """The user's sessions that have not ended, or one of them, locked in order of id."""
+    statement = select(*columns(SessionRow, Session)).where(
+        SessionRow.user_id == user_id, SessionRow.revoked_at.is_(None)
+    )
+    if session_id is not None:
+        statement = statement.where(SessionRow.id == session_id)
+    return await listed(session, statement.order_by(SessionRow.id).with_for_update(), Session)
+
+
+async def update_revoked(session: AsyncSession, session_ids: Sequence[UUID], *, now: datetime, reason: str) -> None:
+    await session.execute(
+        update(SessionRow).where(SessionRow.id.in_(session_ids)).values(revoked_at=now, revoked_reason=reason)
+    )
+
+
+async def list_sessions(
+    session: AsyncSession, user_id: UUID, *, now: datetime, before: UUID | None, limit: int
+) -> list[Session]:
+    """Sessions that can still be used, newest first."""
+    statement = select(*columns(SessionRow, Session)).where(
+        SessionRow.user_id == user_id, SessionRow.revoked_at.is_(None), SessionRow.expires_at > now
+    )
+    if before is not None:
+        statement = statement.where(SessionRow.id < before)
+    return await listed(session, statement.order_by(SessionRow.id.desc()).limit(limit), Session)
+
+
+async def delete_long_over(session: AsyncSession, *, now: datetime, keep: timedelta) -> list[UUID]:
+    """Forget sessions whose last token died `keep` ago; returns those that had been revoked."""
+    over = select(SessionRow.id).where(
+        SessionRow.access_until < now - keep,
+        or_(SessionRow.revoked_at.is_not(None), SessionRow.expires_at < now - keep),
+    )
+    rows = await session.execute(
+        delete(SessionRow).where(SessionRow.id.in_(over.limit(1000))).returning(SessionRow.id, SessionRow.revoked_at)
+    )
+    return [row.id for row in rows if row.revoked_at is not None]

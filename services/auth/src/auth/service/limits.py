@@ -1,0 +1,54 @@
+"""Counting attempts, so that guessing gets slow and mails stay few."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.adapters.sealing import Keyed
+from auth.domain.limits import ADDRESS, ADDRESS_ON_NETWORK, MAILS_TO_ADDRESS, NETWORK, Bucket, DelayPolicy
+from auth.errors import TooManyAttemptsError
+from auth.repository import limits
+
+_POLICIES: Final[dict[str, DelayPolicy]] = {
+    "address on network": ADDRESS_ON_NETWORK,
+    "address": ADDRESS,
+    "network": NETWORK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of this installation; `keyed` hides addresses in the counters' keys."""
+
+    keyed: Keyed
+    sign_ups: Bucket
+
+    async def count_sign_in(self, session: AsyncSession, *, address: str, network: str, now: datetime) -> None:
+        """Count an attempt before it is judged; raises `TooManyAttemptsError` when it comes too soon."""
+        keys = self._keys(address=address, network=network)
+        known = await limits.lock_failures(session, list(keys), now=now)
+        wait_s = max(known[key].wait_s(now) for key in keys)
+        if wait_s:
+            raise TooManyAttemptsError(f"Too many attempts; try again in {wait_s} s.", retry_after_s=wait_s)
+        counted = {key: policy.after(known[key], now=now) for key, policy in keys.items()}
+        await limits.update_failures(session, counted)
+
+    async def refund_sign_in(self, session: AsyncSession, *, address: str, network: str) -> None:
+        await limits.refund_failures(session, list(self._keys(address=address, network=network)))
+
+    async def take_sign_up(self, session: AsyncSession, *, network: str, now: datetime) -> None:
+        wait_s = await limits.take(session, self.keyed.digest("sign-up", network), self.sign_ups, now=now)
+        if wait_s:
+            raise TooManyAttemptsError(
+                f"Too many registrations from this network; try again in {wait_s} s.", retry_after_s=wait_s
+            )
+
+    async def wait_for_mail_s(self, session: AsyncSession, *, address: str, now: datetime) -> int:
+        """0 when a mail may go to this address now."""
+        return await limits.take(session, self.keyed.digest("mail", address), MAILS_TO_ADDRESS, now=now)
+
+    def _keys(self, *, address: str, network: str) -> dict[bytes, DelayPolicy]:
+        subjects = {"address on network": f"{address} {network}", "address": address, "network": network}
+        return {self.keyed.digest("sign-in", name, subjects[name]): policy for name, policy in _POLICIES.items()}

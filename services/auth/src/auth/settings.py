@@ -1,0 +1,53 @@
+"""Auth's settings; only `app.py` and `cli.py` read them."""
+
+import base64
+import binascii
+import re
+from typing import Final, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
+
+_SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class AuthSettings(ServiceSettings):
+    """`FAREGATE_AUTH_*` and what all services share."""
+
+    model_config = SettingsConfigDict(env_prefix="FAREGATE_AUTH_", frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: SecretStr
+    key_encryption_key: SecretStr
+    service_secret_hashes: dict[str, str]
+    activation: Literal["at_once", "verified"] = "at_once"
+    signups_per_hour: int | None = Field(None, ge=1, description="registrations from one network")
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+
+    @field_validator("key_encryption_key")
+    @classmethod
+    def _is_32_bytes(cls, value: SecretStr) -> SecretStr:
+        try:
+            raw = base64.b64decode(value.get_secret_value(), validate=True)
+        except binascii.Error:
+            raise ValueError("must be base64") from None
+        if len(raw) != 32:
+            raise ValueError("must be 32 bytes in base64")
+        return value
+
+    @field_validator("service_secret_hashes")
+    @classmethod
+    def _are_hashes(cls, value: dict[str, str]) -> dict[str, str]:
+        for service, digest in value.items():
+            if _SHA256_HEX.fullmatch(digest) is None:
+                raise ValueError(f"{service}: must be a SHA-256 in 64 hex digits")
+        return value
+
+    @property
+    def encryption_key(self) -> bytes:
+        return base64.b64decode(self.key_encryption_key.get_secret_value())
+
+    @property
+    def sign_ups(self) -> int:
+        return self.signups_per_hour or (100 if self.environment == "production" else 10_000)

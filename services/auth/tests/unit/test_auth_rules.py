@@ -1,0 +1,132 @@
+import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from auth.adapters import addresses
+from auth.adapters.passwords import Passwords
+from auth.adapters.sealing import Sealer, WrongKeyError
+from auth.domain.limits import DelayPolicy
+from auth.domain.passwords import common_passwords, weakness
+from auth.entrypoints.parts import network_of
+from auth.errors import AddressError
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "password", ["password", "Password1", "QWERTYUIOP", "12345678", "letmein123", " password ", "abababab"]
+)
+def test_common_passwords_are_refused(password):
+    assert weakness(password, address="ada@example.com") is not None
+
+
+@pytest.mark.parametrize("password", ["correct horse battery", "пароль-длинный", "tr0ub4dor", "x y z x y z"])
+def test_other_passwords_need_no_composition(password):
+    assert weakness(password, address="ada@example.com") is None
+
+
+def test_the_list_of_common_passwords_has_hundreds():
+    assert len(common_passwords()) > 300
+
+
+def test_delays_double_up_to_a_bound_and_are_forgotten():
+    policy, failures, waits = DelayPolicy(free=3, most_s=10), None, []
+    for _ in range(8):
+        failures = policy.after(failures, now=NOW)
+        waits.append((failures.blocked_until - NOW).total_seconds() if failures.blocked_until else 0)
+
+    assert waits == [0, 0, 1, 2, 4, 8, 10, 10]
+    assert policy.after(failures, now=NOW + timedelta(hours=2)).attempts == 1
+
+
+@given(st.integers(1, 10_000))
+def test_no_number_of_failures_waits_longer_than_the_bound(attempts):
+    policy = DelayPolicy(free=3, most_s=900)
+    failures = None
+    for _ in range(min(attempts, 60)):
+        failures = policy.after(failures, now=NOW)
+
+    assert failures.wait_s(NOW) <= 901
+
+
+@pytest.mark.parametrize(
+    ("given_address", "normal"),
+    [
+        ("Ada@Example.COM", "ada@example.com"),
+        (" ada@example.com ", "ada@example.com"),
+        ("JOSÉ@example.com", "josé@example.com"),
+    ],
+)
+def test_addresses_have_one_normal_form(given_address, normal):
+    assert addresses.parse(given_address)[1] == normal
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "ada", "ada@", "@example.com", "ada@localhost", "a b@example.com", "ada@example.test"]
+)
+def test_what_is_no_address_is_refused(bad):
+    with pytest.raises(AddressError):
+        addresses.parse(bad)
+
+
+def test_reserved_names_pass_where_they_may():
+    assert addresses.parse("ada@example.test", reserved_names=True)[1] == "ada@example.test"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "network"),
+    [
+        ("127.0.0.1", None, "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),
+        ("127.0.0.1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1", "nonsense", "unknown"),
+    ],
+)
+def test_the_network_is_what_a_trusted_proxy_saw(peer, forwarded, network):
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    request = Request({"type": "http", "headers": headers, "client": (peer, 1)})
+
+    assert network_of(request, [ip_network("127.0.0.0/8")]) == network
+
+
+def test_what_is_sealed_opens_with_its_key_and_name_only():
+    sealed = Sealer(b"k" * 32).seal(b"secret", name="one")
+
+    assert Sealer(b"k" * 32).open(sealed, name="one") == b"secret"
+    for key, name in ((b"x" * 32, "one"), (b"k" * 32, "two")):
+        with pytest.raises(WrongKeyError):
+            Sealer(key).open(sealed, name=name)
+
+
+async def test_an_unknown_user_costs_as_much_as_a_known_one():
+    passwords = Passwords(threads=1)
+    await passwords.warm()
+    known = await passwords.hash("correct horse battery")
+
+    async def fastest_s(password_hash: str | None) -> float:
+        taken = []
+        for _ in range(9):
+            began = time.perf_counter()
+            verdict = await passwords.verify(password_hash, "not the one")
+            taken.append(time.perf_counter() - began)
+            assert verdict.right is False
+        return min(taken)
+
+    assert 0.5 < await fastest_s(None) / await fastest_s(known) < 2
+    passwords.close()
+
+
+async def test_the_decoy_lets_nobody_in():
+    passwords = Passwords(threads=1)
+
+    assert (await passwords.verify(None, "")).right is False
+    assert (await passwords.verify("not a hash", "x")).right is False
+    passwords.close()

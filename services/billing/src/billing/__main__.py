@@ -1,0 +1,6 @@
+"""`python -m billing`."""
+
+from billing.cli import cli
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,136 @@
+"""`python -m billing serve|migrate|dlq|catalogue|webhooks`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+import typer
+from fastapi import FastAPI
+
+from billing.adapters.catalogue_file import load_catalogue
+from billing.app import create_app
+from billing.domain.amounts import credit_text, money_text
+from billing.domain.catalogue import Terms
+from billing.errors import CatalogueError
+from billing.service import catalogue, inbox
+from billing.settings import BillingSettings
+from kit.cli import build_cli
+from kit.database import Database
+from kit.settings import ServiceSettings, load
+
+T = TypeVar("T")
+FOLDER = Path(__file__).parents[2] / "migrations"
+
+
+def _create_app(settings: ServiceSettings) -> FastAPI:
+    try:
+        return create_app(cast("BillingSettings", settings))
+    except CatalogueError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: CatalogueError) -> SystemExit:
+    sys.stderr.write("".join(f"billing refuses to start: {line}\n" for line in str(error).splitlines()))
+    return SystemExit(2)
+
+
+cli = build_cli(
+    "billing",
+    settings=BillingSettings,
+    create_app=_create_app,
+    migrations_folder=FOLDER,
+    help_text="Billing: the catalogue, Stripe and payments.",
+)
+catalogue_cli = typer.Typer(help="What is for sale.", no_args_is_help=True)
+webhooks_cli = typer.Typer(help="Stripe's events that were stored.", no_args_is_help=True)
+cli.add_typer(catalogue_cli, name="catalogue")
+cli.add_typer(webhooks_cli, name="webhooks")
+
+
+@asynccontextmanager
+async def _database(settings: BillingSettings) -> AsyncIterator[Database]:
+    database = Database(settings.database_url.get_secret_value(), source="billing", pool_size=1)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except CatalogueError as error:
+        raise _refusal(error) from None
+
+
+@catalogue_cli.command("show")
+def show_catalogue() -> None:
+    """Show the offers that hold now."""
+    settings = load(BillingSettings, service="billing")
+    for terms in _run(_holding(settings)):
+        price = f"{money_text(terms.price_minor)} {terms.currency} / {terms.interval}"
+        days = f", valid {terms.valid_days} days" if terms.valid_days else ""
+        typer.echo(f"{terms.offer_id} v{terms.version}: {price}, {credit_text(terms.grant_nano)} credits{days}")
+
+
+async def _holding(settings: BillingSettings) -> list[Terms]:
+    async with _database(settings) as database, database.reading() as session:
+        return await catalogue.list_offers(session, now=settings.clock().now())
+
+
+@catalogue_cli.command("publish")
+def publish_catalogue(
+    again: Annotated[bool, typer.Option("--again", help="also state every plan version once more")] = False,
+) -> None:
+    """Publish what changed in the catalogue file; the running service sends it out."""
+    settings = load(BillingSettings, service="billing")
+    published, repeated = _run(_publish(settings, again=again))
+    for terms in published:
+        typer.echo(f"{terms.offer_id} v{terms.version}: published")
+    typer.echo(f"{len(published)} new versions" + (f", {repeated} plan versions stated again" if again else ""))
+
+
+async def _publish(settings: BillingSettings, *, again: bool) -> tuple[list[Terms], int]:
+    content = load_catalogue(settings.catalogue)
+    async with _database(settings) as database, database.transaction() as session:
+        published = await catalogue.publish_catalogue(session, content, now=settings.clock().now())
+        return published, await catalogue.publish_again(session) if again else 0
+
+
+@webhooks_cli.command("list")
+def list_webhooks(
+    state: Annotated[str, typer.Option(help="pending, applied, ignored or failed")] = "failed",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+) -> None:
+    """List stored events, oldest first."""
+    settings = load(BillingSettings, service="billing")
+    for event in _run(_list_events(settings, state, limit)):
+        reason = f": {event.reason}" if event.reason else ""
+        typer.echo(
+            f"{event.received_at:%Y-%m-%d %H:%M:%S} {event.id} {event.type} {event.object_id} {event.state}{reason}"
+        )
+
+
+async def _list_events(settings: BillingSettings, state: str, limit: int) -> list[inbox.StoredEvent]:
+    async with _database(settings) as database, database.reading() as session:
+        return await inbox.list_events(session, state, limit=limit)
+
+
+@webhooks_cli.command("retry")
+def retry_webhooks(
+    event_ids: Annotated[
+        list[str] | None, typer.Argument(help="the events; all failed ones when none is named")
+    ] = None,
+) -> None:
+    """Try failed events again; the running service applies them."""
+    settings = load(BillingSettings, service="billing")
+    retried = _run(_retry(settings, event_ids or []))
+    typer.echo(f"{len(retried)} events are pending again")
+
+
+async def _retry(settings: BillingSettings, event_ids: list[str]) -> list[str]:
+    async with _database(settings) as database, database.transaction() as session:
+        return await inbox.retry_failed(session, event_ids, now=settings.clock().now())

@@ -1,0 +1,82 @@
+"""What to read again from Stripe when an event says that something changed; the event's own content is not used."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from billing.adapters.stripe_api import StripeApi
+from billing.domain.states import Reading, StripeEvent
+
+
+async def read_again(stripe: StripeApi, event: StripeEvent) -> Reading:
+    """The present state of what an event speaks of; no transaction may be open."""
+    return await _READERS[event.type](stripe, event.object_id)
+
+
+async def _session(stripe: StripeApi, session_id: str) -> Reading:
+    session = await stripe.get_session(session_id)
+    subscription = await stripe.get_subscription(session.subscription_id) if session.subscription_id else None
+    invoice = await stripe.get_invoice(session.invoice_id) if session.invoice_id else None
+    return Reading(session=session, subscription=subscription, invoice=invoice)
+
+
+async def _subscription(stripe: StripeApi, subscription_id: str) -> Reading:
+    return Reading(subscription=await stripe.get_subscription(subscription_id))
+
+
+async def _invoice(stripe: StripeApi, invoice_id: str) -> Reading:
+    return Reading(invoice=await stripe.get_invoice(invoice_id))
+
+
+async def _charge(stripe: StripeApi, charge_id: str) -> Reading:
+    return await _with_refunds(stripe, await stripe.find_payment_of_charge(charge_id))
+
+
+async def _refund(stripe: StripeApi, refund_id: str) -> Reading:
+    return await _with_refunds(stripe, await stripe.find_payment_of_refund(refund_id))
+
+
+async def _with_refunds(stripe: StripeApi, payment_id: str | None) -> Reading:
+    if payment_id is None:
+        return Reading()
+    reading = await _payment(stripe, payment_id)
+    return replace(reading, refunds=await stripe.list_refunds(payment_id))
+
+
+async def _dispute(stripe: StripeApi, dispute_id: str) -> Reading:
+    dispute, payment_id = await stripe.get_dispute(dispute_id)
+    if payment_id is None:
+        return Reading()
+    return replace(await _payment(stripe, payment_id), dispute=dispute)
+
+
+async def _payment(stripe: StripeApi, payment_id: str) -> Reading:
+    """A payment with what it paid for, so that it is in our books before it is reversed."""
+    session = await stripe.find_session_of_payment(payment_id)
+    invoice = None if session else await stripe.find_invoice_of_payment(payment_id)
+    return Reading(session=session, invoice=invoice, payment_id=payment_id)
+
+
+_READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = {
+    "checkout.session.completed": _session,
+    "checkout.session.async_payment_succeeded": _session,
+    "checkout.session.async_payment_failed": _session,
+    "checkout.session.expired": _session,
+    "customer.subscription.created": _subscription,
+    "customer.subscription.updated": _subscription,
+    "customer.subscription.deleted": _subscription,
+    "invoice.paid": _invoice,
+    "invoice.payment_failed": _invoice,
+    "charge.updated": _charge,
+    "charge.refunded": _charge,
+    "refund.created": _refund,
+    "refund.updated": _refund,
+    "refund.failed": _refund,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.funds_withdrawn": _dispute,
+    "charge.dispute.closed": _dispute,
+    "charge.dispute.funds_reinstated": _dispute,
+}
+
+HANDLED: Final = tuple(_READERS)
+"""The types that change something here; Stripe's list of events can be asked for twenty at once."""

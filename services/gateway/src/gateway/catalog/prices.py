@@ -1,0 +1,40 @@
+"""The price books that the ledger has published; a call is priced by the one in force when it arrives."""
+
+from datetime import datetime
+
+import orjson
+from pydantic import ValidationError
+
+from contracts.ledger import PriceBookPublished
+from kit import logging
+from kit.errors import UnavailableError
+from rating import PriceBook
+
+log = logging.get(__name__)
+
+
+class PriceBooks:
+    """Every version, as read from the state topic."""
+
+    def __init__(self) -> None:
+        self._books: dict[int, PriceBook] = {}
+
+    def on_published(self, event: PriceBookPublished) -> None:
+        try:
+            book = PriceBook.model_validate_json(orjson.dumps(event.book))
+        except ValidationError as error:
+            log.error("gateway.price_book_unreadable", version=event.version, errors=error.error_count())  # noqa: TRY400  # a trace says no more
+            return
+        self._books[event.version] = book
+
+    def in_force(self, at: datetime) -> PriceBook:
+        """The newest version that has taken effect; raises `UnavailableError` when there is none."""
+        effective = [book for book in self._books.values() if book.effective_at <= at]
+        if not effective:
+            raise UnavailableError("No price book is in force yet; try again.", retry_after_s=2)
+        return max(effective, key=lambda book: (book.effective_at, book.version))
+
+    async def ready(self) -> None:
+        """Raise `RuntimeError` while there is no price book."""
+        if not self._books:
+            raise RuntimeError("no price book has arrived yet")

@@ -1,0 +1,247 @@
+"""A small ledger in memory, real Redis, and gateways over both."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+
+from contracts.gateway import Allocation
+from contracts.ledger import BalanceChanged, Slice
+from contracts.money import Unit
+from gateway.admission import (
+    Admission,
+    AdmissionRequest,
+    AdmissionUnavailableError,
+    RedisConnection,
+    UnknownAccountError,
+)
+from gateway.admission.scripts import account_keys
+from kit.clock import SystemClock
+from kit.ids import uuid7
+from sandbox.stack.ports import free_ports
+from sandbox.stack.redis import Redis as RedisServer
+
+MODEL = "claude-sonnet-5"
+
+
+@dataclass
+class Books:
+    """One account as the ledger sees it."""
+
+    account_id: UUID
+    slices: list[Slice]
+    version: int = 1
+    state: str = "open"
+    models: tuple[str, ...] | None = None
+    markup_bps: int = 0
+    debt_nano: int = 0
+    arming: int = 1
+    booked: set[UUID] = field(default_factory=set)
+
+    def event(self, applied: Sequence[UUID] = ()) -> BalanceChanged:
+        return BalanceChanged(
+            id=uuid4(),
+            time=datetime.now(UTC),
+            account_id=self.account_id,
+            version=self.version,
+            state=self.state,
+            plan_id="trial|50%",
+            plan_version=3,
+            models=self.models,
+            markup_bps=self.markup_bps,
+            debt_nano=self.debt_nano,
+            slices=tuple(self.slices),
+            applied=tuple(applied),
+            arming=self.arming,
+        )
+
+    def changed(self, **values: Any) -> BalanceChanged:
+        """The next version, with these values."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.version += 1
+        return self.event()
+
+    def book(self, call_id: UUID, burns: Sequence[Allocation], price_nano: int) -> BalanceChanged:
+        """Charge a call inside its allocation."""
+        self.booked.add(call_id)
+        self.version += 1
+        left = price_nano
+        for burn in burns:
+            part = min(left, burn.amount)
+            left -= part
+            self._burn(burn.slice_id, part)
+        self.debt_nano += left
+        return self.event([call_id])
+
+    def _burn(self, slice_id: UUID, amount: int) -> None:
+        for at, one in enumerate(self.slices):
+            if one.slice_id == slice_id:
+                self.slices[at] = one.model_copy(update={"amount": one.amount - amount})
+        self.slices = [one for one in self.slices if one.amount]
+
+
+class MemoryLedger:
+    """A `SnapshotSource` that can be away."""
+
+    def __init__(self) -> None:
+        self.books: dict[UUID, Books] = {}
+        self.away = False
+        self.asked: list[tuple[UUID, tuple[UUID, ...]]] = []
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+
+    def open(self, *amounts: int, **values: Any) -> Books:
+        books = Books(uuid4(), [slice_of(amount) for amount in amounts], **values)
+        self.books[books.account_id] = books
+        return books
+
+    async def snapshot(self, account_id: UUID, calls: Sequence[UUID]) -> BalanceChanged:
+        self.asked.append((account_id, tuple(calls)))
+        if self.before_answer:
+            await self.before_answer()
+        if self.away:
+            raise AdmissionUnavailableError
+        if account_id not in self.books:
+            raise UnknownAccountError
+        books = self.books[account_id]
+        return books.event([call for call in calls if call in books.booked])
+
+
+def slice_of(
+    amount: int, *, starts_in_s: float = -60, expires_in_s: float | None = None, unit: Unit = Unit.CREDIT
+) -> Slice:
+    now = datetime.now(UTC)
+    return Slice(
+        slice_id=uuid4(),
+        unit=unit,
+        amount=amount,
+        starts_at=now + timedelta(seconds=starts_in_s),
+        expires_at=None if expires_in_s is None else now + timedelta(seconds=expires_in_s),
+    )
+
+
+def request_for(
+    account_id: UUID, cost_nano: int, *, call_id: UUID | None = None, model: str = MODEL
+) -> AdmissionRequest:
+    return AdmissionRequest(
+        call_id=call_id or uuid7(SystemClock()),
+        account_id=account_id,
+        cost_nano=cost_nano,
+        model=model,
+        report=b'{"surface": "/v1/messages|x", "bytes": "\xc3\xa9\\u0000"}',
+    )
+
+
+@dataclass
+class Sight:
+    """What stands in Redis about one account."""
+
+    entries: dict[UUID, tuple[str, str]]
+    used: dict[str, int]
+    version: int | None
+    confirmed: set[UUID]
+
+
+class Gateways:
+    """Makes gateways' admissions over one Redis and one ledger, and looks into Redis past them."""
+
+    def __init__(self, url: str, ledger: MemoryLedger) -> None:
+        self.url = url
+        self.ledger = ledger
+        self._made: list[tuple[Admission, RedisConnection]] = []
+        self._eyes = RedisConnection(url)
+
+    async def make(self, *, patience_s: float = 900.0, **values: Any) -> Admission:
+        redis = RedisConnection(self.url)
+        admission = Admission(
+            redis=redis, ledger=self.ledger, instance=f"gateway-{len(self._made)}", patience_s=patience_s, **values
+        )
+        await admission.start()
+        self._made.append((admission, redis))
+        return admission
+
+    async def crash(self, admission: Admission) -> None:
+        """The process is gone: no heartbeat, no settlement."""
+        await admission._tasks.stop()
+        self._made = [(one, redis) for one, redis in self._made if one is not admission]
+
+    async def look(self, account_id: UUID) -> Sight:
+        keys = account_keys(account_id)
+        version, calls, used, confirmed = [
+            await self.redis(*words)
+            for words in (
+                ("HGET", keys[0], "version"),
+                ("HGETALL", keys[2]),
+                ("HGETALL", keys[3]),
+                ("ZRANGE", keys[4], "0", "-1"),
+            )
+        ]
+        entries = {}
+        for call, entry in zip(calls[::2], calls[1::2], strict=True):
+            fields = entry.decode().split("|", 7)
+            entries[UUID(call.decode())] = fields[0], fields[6]
+        return Sight(
+            entries=entries,
+            used={name.decode(): int(amount) for name, amount in zip(used[::2], used[1::2], strict=True)},
+            version=None if version is None else int(version),
+            confirmed={UUID(call.decode()) for call in confirmed},
+        )
+
+    async def redis(self, *words: str) -> Any:
+        return await self._eyes.attempt(lambda session: session.command(*words))
+
+    async def available(self, admission: Admission, account_id: UUID) -> int:
+        """Asked with an amount that is always refused, so that nothing changes."""
+        answer = await admission.admit(request_for(account_id, 10**17))
+        assert answer.reason == "amount_too_large"
+        return answer.available_nano
+
+    async def close(self) -> None:
+        for admission, redis in self._made:
+            await admission.stop()
+            await redis.stop()
+        await self._eyes.stop()
+
+
+@pytest.fixture
+def ledger() -> MemoryLedger:
+    return MemoryLedger()
+
+
+@pytest.fixture
+def slices() -> Callable[..., Slice]:
+    return slice_of
+
+
+@pytest.fixture
+def call() -> Callable[..., AdmissionRequest]:
+    return request_for
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gateways(stack: Any, flush_redis: Any, ledger: MemoryLedger) -> AsyncIterator[Gateways]:
+    await flush_redis()
+    made = Gateways(stack.redis_url, ledger)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    """A Redis of this test alone, to be killed and started again."""
+    server = RedisServer(tmp_path / "redis", port=free_ports(1)[0], log_path=tmp_path / "redis.log")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_gateways(own_redis: RedisServer, ledger: MemoryLedger) -> AsyncIterator[Gateways]:
+    made = Gateways(own_redis.url, ledger)
+    yield made
+    await made.close()

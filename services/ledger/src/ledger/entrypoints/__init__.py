@@ -1,0 +1,1 @@
+"""HTTP and Kafka: parse, open the transaction, call, map."""

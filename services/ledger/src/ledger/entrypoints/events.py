@@ -1,0 +1,64 @@
+"""What the ledger hears."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.auth import AccountActivated, AccountChanged, AccountCreated
+from contracts.billing import PaymentReversed, PaymentSettled, PlanPublished, SubscriptionChanged
+from contracts.gateway import UsageRecorded
+from kit.consumer import Batch, Consumer
+from ledger.service import catalogue
+from ledger.service.accounts import Accounts
+from ledger.service.booking import GROUP, Booking
+from ledger.service.granting import Granting
+from ledger.service.reversing import Reversing
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the consumer calls."""
+
+    accounts: Accounts
+    granting: Granting
+    reversing: Reversing
+    booking: Booking
+
+
+def build_consumer(use: UseCases) -> Consumer:
+    """The consumer group `ledger`; usage comes in batches and is deduped by its charge rows."""
+    consumer = Consumer(group=GROUP)
+
+    @consumer.on(AccountCreated)
+    async def on_account_created(session: AsyncSession, event: AccountCreated) -> None:
+        await use.accounts.create(session, event)
+
+    @consumer.on(AccountActivated)
+    async def on_account_activated(session: AsyncSession, event: AccountActivated) -> None:
+        await use.accounts.activate(session, event)
+
+    @consumer.on(AccountChanged)
+    async def on_account_changed(session: AsyncSession, event: AccountChanged) -> None:
+        await use.accounts.change_state(session, event)
+
+    @consumer.on(PlanPublished)
+    async def on_plan_published(session: AsyncSession, plan: PlanPublished) -> None:
+        await catalogue.receive_plan(session, plan)
+
+    @consumer.on(SubscriptionChanged)
+    async def on_subscription_changed(session: AsyncSession, event: SubscriptionChanged) -> None:
+        await use.accounts.change_subscription(session, event)
+
+    @consumer.on(PaymentSettled)
+    async def on_payment_settled(session: AsyncSession, payment: PaymentSettled) -> None:
+        await use.granting.grant_payment(session, payment)
+
+    @consumer.on(PaymentReversed)
+    async def on_payment_reversed(session: AsyncSession, event: PaymentReversed) -> None:
+        await use.reversing.reverse_payment(session, event)
+
+    @consumer.on_batch(UsageRecorded)
+    async def on_usage_recorded(session: AsyncSession, batch: Batch) -> None:
+        await use.booking.book_usage(session, batch)
+
+    return consumer

@@ -1,0 +1,94 @@
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ledger import tables
+from ledger.domain.account import Account
+from ledger.repository.driver import driver
+
+_COLUMNS = tuple(field.name for field in fields(Account))
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM account"  # noqa: S608  # our own column names
+
+
+async def insert_account(session: AsyncSession, account_id: UUID, *, now: datetime) -> bool:
+    """False when the account is there already."""
+    inserted = await session.execute(
+        insert(tables.account)
+        .values(
+            id=account_id,
+            state="open",
+            version=0,
+            auth_version=0,
+            debt_nano=0,
+            transfer_seq=0,
+            arming=0,
+            armed_base=0,
+            armed_unit="credit",
+            crossed=[],
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(tables.account.c.id)
+    )
+    return inserted.first() is not None
+
+
+async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) -> dict[UUID, Account]:
+    """Lock the rows in order of id, so that two writers of the same accounts never wait for each other in a ring."""
+    async with driver(session) as connection:
+        rows = await connection.fetch(f"{_SELECT} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", list(account_ids))
+    return {row["id"]: Account(**row) for row in rows}
+
+
+async def find_account(session: AsyncSession, account_id: UUID) -> Account | None:
+    columns = [tables.account.c[name] for name in _COLUMNS]
+    row = (await session.execute(select(*columns).where(tables.account.c.id == account_id))).mappings().one_or_none()
+    return Account(**row) if row else None
+
+
+async def list_known(session: AsyncSession, account_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the ids that name an account."""
+    async with driver(session) as connection:
+        rows = await connection.fetch("SELECT id FROM account WHERE id = ANY($1::uuid[])", list(account_ids))
+    return {row["id"] for row in rows}
+
+
+async def update_accounts(session: AsyncSession, accounts: Sequence[Account]) -> None:
+    async with driver(session) as connection:
+        await connection.execute(
+            """
+            UPDATE account AS a SET version = n.version, debt_nano = n.debt_nano, transfer_seq = n.transfer_seq,
+                arming = n.arming, armed_base = n.armed_base, crossed = string_to_array(n.crossed, ',')
+            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[])
+                AS n(id, version, debt_nano, transfer_seq, arming, armed_base, crossed)
+            WHERE a.id = n.id
+            """,
+            [account.id for account in accounts],
+            [account.version for account in accounts],
+            [account.debt_nano for account in accounts],
+            [account.transfer_seq for account in accounts],
+            [account.arming for account in accounts],
+            [account.armed_base for account in accounts],
+            [",".join(account.crossed) for account in accounts],
+        )
+
+
+async def update_standing(session: AsyncSession, account: Account) -> None:
+    """What seldom changes: state, plan, subscription, activation."""
+    await session.execute(
+        tables.account.update()
+        .where(tables.account.c.id == account.id)
+        .values(
+            state=account.state,
+            auth_version=account.auth_version,
+            plan_id=account.plan_id,
+            plan_version=account.plan_version,
+            subscription_id=account.subscription_id,
+            activated_at=account.activated_at,
+        )
+    )

@@ -1,0 +1,29 @@
+"""The bare driver under a session, for COPY and for arrays as parameters."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+_BEGUN: Final = "driver_begun"
+
+
+@asynccontextmanager
+async def driver(session: AsyncSession) -> AsyncIterator[Any]:
+    """The session's asyncpg connection, inside its transaction; errors come out as SQLAlchemy's, as `kit` expects."""
+    connection = await session.connection()
+    if not session.info.get(_BEGUN):
+        # SQLAlchemy sends BEGIN with its own first statement, and knows nothing of the driver's.
+        await connection.execute(text("SELECT 1"))
+        session.info[_BEGUN] = True
+    raw = await connection.get_raw_connection()
+    try:
+        yield raw.driver_connection
+    except asyncpg.exceptions.DataError:
+        raise
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DBAPIError("a statement of the ledger", None, error) from error

@@ -1,0 +1,72 @@
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.money import Unit
+from ledger import tables
+from ledger.domain.grants import Grant, GrantSource
+from ledger.repository.driver import driver
+
+_COLUMNS = tuple(field.name for field in fields(Grant) if field.init)
+_NAMES = ", ".join(_COLUMNS)
+
+
+async def list_grants(
+    session: AsyncSession, account_ids: Collection[UUID], *, alive_at: datetime, also: Sequence[UUID] = ()
+) -> dict[UUID, list[Grant]]:
+    """Per account, the grants with something left that had not expired at `alive_at`, and those that `also` names."""
+    found: dict[UUID, list[Grant]] = {account_id: [] for account_id in account_ids}
+    async with driver(session) as connection:
+        rows = await connection.fetch(
+            f"""
+            SELECT {_NAMES} FROM "grant" WHERE account_id = ANY($1::uuid[])
+                AND (remaining > 0 AND (expires_at IS NULL OR expires_at > $2) OR id = ANY($3::uuid[]))
+            """,  # noqa: S608  # our own column names
+            list(account_ids),
+            alive_at,
+            list(also),
+        )
+    for row in rows:
+        found[row["account_id"]].append(_grant(row))
+    return found
+
+
+async def has_grant(session: AsyncSession, account_id: UUID, *, rule: str, period: str) -> bool:
+    """Whether the account got this rule's grant for this period; ask under the account's lock."""
+    columns = tables.grant.c
+    known = exists().where(columns.account_id == account_id, columns.rule == rule, columns.period == period)
+    return bool(await session.scalar(select(known)))
+
+
+async def insert_grants(session: AsyncSession, grants: Sequence[Grant]) -> None:
+    if not grants:
+        return
+    records = [tuple(getattr(grant, name) for name in _COLUMNS) for grant in grants]
+    async with driver(session) as connection:
+        await connection.copy_records_to_table("grant", columns=_COLUMNS, records=records)
+
+
+async def update_remaining(session: AsyncSession, grants: Sequence[Grant]) -> None:
+    if not grants:
+        return
+    async with driver(session) as connection:
+        await connection.execute(
+            """
+            UPDATE "grant" AS g SET remaining = n.remaining
+            FROM unnest($1::uuid[], $2::bigint[]) AS n(id, remaining) WHERE g.id = n.id
+            """,
+            [grant.id for grant in grants],
+            [grant.remaining for grant in grants],
+        )
+
+
+def _grant(row: Any) -> Grant:
+    values = dict(row)
+    values["source"] = GrantSource(values["source"])
+    values["unit"] = Unit(values["unit"])
+    return Grant(**values)

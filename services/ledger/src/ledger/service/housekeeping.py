@@ -1,0 +1,57 @@
+"""What the ledger sees to by itself: the first price book, partitions ahead of time."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kit import logging
+from kit.backoff import Backoff
+from kit.clock import Clock
+from kit.database import Database
+from ledger.repository.partitions import ensure_partitions
+from ledger.service.catalogue import publish_first_book
+
+log = logging.get(__name__)
+
+EVERY_S: Final = 6 * 3600.0
+MONTHS_AHEAD: Final = 3
+
+
+async def make_partitions(session: AsyncSession, *, now: datetime, months_ahead: int) -> int:
+    """Make the months' partitions before they are needed; how many were missing."""
+    return await ensure_partitions(session, now=now, months_ahead=months_ahead)
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """A background task; it owns its transactions."""
+
+    database: Database
+    clock: Clock
+    price_book: Path
+
+    async def run(self) -> None:
+        """Look after the books until cancelled."""
+        text, backoff = self.price_book.read_text(), Backoff(first_s=0.2)
+        while True:
+            try:
+                await self._once(text)
+                backoff.reset()
+                await asyncio.sleep(EVERY_S)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("ledger.housekeeping_delayed", reason=type(error).__name__)
+                await asyncio.sleep(backoff.next_s())
+
+    async def _once(self, text: str) -> None:
+        now = self.clock.now()
+        async with self.database.transaction() as session:
+            await publish_first_book(session, text, now=now)
+        async with self.database.transaction() as session:
+            made = await make_partitions(session, now=now, months_ahead=MONTHS_AHEAD)
+        if made:
+            log.info("ledger.partitions_made", partitions=made)

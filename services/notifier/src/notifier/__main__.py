@@ -1,0 +1,5 @@
+"""`python -m notifier`."""
+
+from notifier.cli import app
+
+app(prog_name="python -m notifier")

@@ -1,0 +1,1 @@
+"""The outside: auth's directory of people, the mail server, the templates."""

@@ -1,0 +1,147 @@
+"""Notices, the kinds that there are, and when a delivery is tried again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from contracts.billing import SubscriptionChanged
+from contracts.ledger import ThresholdLevel
+
+
+class Audience(StrEnum):
+    """Whom a notice is for; addresses are looked up when it is sent."""
+
+    ACCOUNT = "account"
+    MESSAGE = "message"
+    OPERATORS = "operators"
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+THRESHOLD_KINDS: Final[Mapping[ThresholdLevel, str]] = {
+    "percent_25": "credit-low-25",
+    "percent_10": "credit-low-10",
+    "empty": "credit-empty",
+}
+
+TITLES: Final[Mapping[str, str]] = {
+    "credit-low-25": "A quarter of your credit is left",
+    "credit-low-10": "A tenth of your credit is left",
+    "credit-empty": "Your credit is used up",
+    "calls-refused": "Calls are being refused",
+    "payment-received": "Payment received",
+    "payment-failed": "A payment failed",
+    "payment-reversed": "A payment was reversed",
+    "subscription-changed": "Your subscription changed",
+    "dlq-grew": "A record was set aside",
+    "verify-email": "Confirm your address",
+    "already-registered": "You already have an account",
+    "reset-password": "Reset your password",
+    "password-changed": "Your password was changed",
+    "send-test": "Test mail",
+}
+"""Every kind that has templates, and what the feed calls it."""
+
+
+def title_of(kind: str) -> str:
+    return TITLES.get(kind) or kind.replace("-", " ").capitalize()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to tell, once per `dedupe_key`; `payload` holds what the template says, never an address."""
+
+    dedupe_key: str
+    kind: str
+    audience: Audience
+    occurred_at: datetime
+    account_id: UUID | None = None
+    message_id: UUID | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery that one worker holds until its lease ends; `attempts` fences off a worker that was too slow."""
+
+    id: UUID
+    kind: str
+    audience: Audience
+    account_id: UUID | None
+    message_id: UUID | None
+    payload: Mapping[str, Any]
+    attempts: int
+    mailed_to: tuple[UUID, ...]
+    occurred_at: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as lists show it."""
+
+    id: UUID
+    kind: str
+    audience: Audience
+    account_id: UUID | None
+    state: State
+    attempts: int
+    reason: str | None
+    created_at: datetime
+    next_attempt_at: datetime | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt ended; `mailed_to` names the users (never addresses) who have the mail by now."""
+
+    state: State
+    reason: str | None = None
+    mailed_to: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Delays double from `first_s` to `most_s`; a delivery older than `give_up_after_s` is not tried again."""
+
+    first_s: float = 1.0
+    most_s: float = 300.0
+    give_up_after_s: float = 86_400.0
+
+    def delay_s(self, attempts: int, *, jitter: float) -> float:
+        """Seconds until the next attempt; `jitter` between 0 and 1 takes away up to half."""
+        longest = min(self.most_s, self.first_s * 2.0 ** min(attempts - 1, 30))
+        return longest * (1 - jitter / 2)
+
+    def ends(self, created_at: datetime, *, next_attempt_at: datetime) -> bool:
+        return next_attempt_at > created_at + timedelta(seconds=self.give_up_after_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSubscription:
+    """What was last known of a subscription."""
+
+    version: int
+    plan_id: str
+    status: str
+    cancel_at_period_end: bool
+
+    def worth_telling(self, now: SubscriptionChanged) -> bool:
+        """A new period alone is no news: its payment is mailed anyway."""
+        was = (self.plan_id, self.status, self.cancel_at_period_end)
+        return was != (now.plan_id, now.status, now.cancel_at_period_end) and now.status not in UNFINISHED
+
+
+UNFINISHED: Final = frozenset({"incomplete", "incomplete_expired"})
+"""Nothing was agreed: the customer left the checkout."""

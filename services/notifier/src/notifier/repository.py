@@ -1,0 +1,173 @@
+"""All SQL of the notifier."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts.billing import SubscriptionChanged
+from notifier.domain import Audience, Claimed, Delivery, KnownSubscription, Notice, Outcome, State
+from notifier.tables import DeliveryRow, SubscriptionRow
+
+Position = tuple[datetime, UUID]
+
+
+async def insert_delivery(session: AsyncSession, notice: Notice, *, delivery_id: UUID, now: datetime) -> bool:
+    """False when a delivery with this dedupe key is there already."""
+    inserted = await session.execute(
+        insert(DeliveryRow)
+        .values(
+            id=delivery_id,
+            dedupe_key=notice.dedupe_key,
+            kind=notice.kind,
+            audience=notice.audience,
+            account_id=notice.account_id,
+            message_id=notice.message_id,
+            payload=dict(notice.payload),
+            occurred_at=notice.occurred_at,
+            created_at=now,
+            next_attempt_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+        .returning(DeliveryRow.id)
+    )
+    return inserted.first() is not None
+
+
+async def lock_due_deliveries(
+    session: AsyncSession, *, now: datetime, leased_until: datetime, limit: int
+) -> list[Claimed]:
+    """Claim due deliveries for one attempt, oldest due first; another worker skips them until the lease ends."""
+    due = (
+        select(DeliveryRow.id)
+        .where(DeliveryRow.state == State.PENDING, DeliveryRow.next_attempt_at <= now)
+        .order_by(DeliveryRow.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    rows = await session.scalars(
+        update(DeliveryRow)
+        .where(DeliveryRow.id == due.c.id)
+        .values(attempts=DeliveryRow.attempts + 1, next_attempt_at=leased_until)
+        .returning(DeliveryRow),
+        execution_options={"synchronize_session": False},
+    )
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: DeliveryRow) -> Claimed:
+    return Claimed(
+        id=row.id,
+        kind=row.kind,
+        audience=Audience(row.audience),
+        account_id=row.account_id,
+        message_id=row.message_id,
+        payload=row.payload,
+        attempts=row.attempts,
+        mailed_to=tuple(row.mailed_to),
+        occurred_at=row.occurred_at,
+        created_at=row.created_at,
+    )
+
+
+async def update_delivery(
+    session: AsyncSession, claimed: Claimed, outcome: Outcome, *, now: datetime, next_attempt_at: datetime
+) -> bool:
+    """False when the lease had ended and another attempt has begun: its outcome counts."""
+    updated = await session.execute(
+        update(DeliveryRow)
+        .where(
+            DeliveryRow.id == claimed.id,
+            DeliveryRow.state == State.PENDING,
+            DeliveryRow.attempts == claimed.attempts,
+        )
+        .values(
+            state=outcome.state,
+            reason=outcome.reason,
+            mailed_to=list(outcome.mailed_to),
+            next_attempt_at=next_attempt_at,
+            settled_at=None if outcome.state == State.PENDING else now,
+        )
+        .returning(DeliveryRow.id)
+    )
+    return updated.first() is not None
+
+
+async def list_account_deliveries(
+    session: AsyncSession, account_id: UUID, *, after: Position | None, limit: int
+) -> list[Delivery]:
+    """An account's deliveries, newest first."""
+    return await _list(session, select(DeliveryRow).where(DeliveryRow.account_id == account_id), after, limit=limit)
+
+
+async def list_deliveries(
+    session: AsyncSession, *, state: State | None, after: Position | None, limit: int
+) -> list[Delivery]:
+    """Everyone's deliveries, newest first."""
+    query = select(DeliveryRow)
+    return await _list(session, query if state is None else query.where(DeliveryRow.state == state), after, limit=limit)
+
+
+async def _list(
+    session: AsyncSession, query: Select[DeliveryRow], after: Position | None, *, limit: int
+) -> list[Delivery]:
+    place = tuple_(DeliveryRow.created_at, DeliveryRow.id)
+    if after is not None:
+        query = query.where(place < after)
+    newest_first = query.order_by(DeliveryRow.created_at.desc(), DeliveryRow.id.desc()).limit(limit)
+    return [_delivery(row) for row in await session.scalars(newest_first)]
+
+
+def _delivery(row: DeliveryRow) -> Delivery:
+    return Delivery(
+        id=row.id,
+        kind=row.kind,
+        audience=Audience(row.audience),
+        account_id=row.account_id,
+        state=State(row.state),
+        attempts=row.attempts,
+        reason=row.reason,
+        created_at=row.created_at,
+        next_attempt_at=row.next_attempt_at if row.state == State.PENDING else None,
+        settled_at=row.settled_at,
+    )
+
+
+async def count_pending(session: AsyncSession) -> tuple[int, datetime | None]:
+    """How many deliveries are not settled, and since when the oldest waits."""
+    row = (
+        await session.execute(
+            select(func.count(), func.min(DeliveryRow.created_at)).where(DeliveryRow.state == State.PENDING)
+        )
+    ).one()
+    return int(row[0]), row[1]
+
+
+async def find_subscription(session: AsyncSession, subscription_id: str) -> KnownSubscription | None:
+    row = await session.get(SubscriptionRow, subscription_id, with_for_update=True)
+    if row is None:
+        return None
+    return KnownSubscription(
+        version=row.version,
+        plan_id=row.plan_id,
+        status=row.status,
+        cancel_at_period_end=row.cancel_at_period_end,
+    )
+
+
+async def insert_subscription(session: AsyncSession, event: SubscriptionChanged) -> None:
+    """Keep what the event says, in place of what was known."""
+    values = {
+        "version": event.version,
+        "plan_id": event.plan_id,
+        "status": event.status,
+        "cancel_at_period_end": event.cancel_at_period_end,
+    }
+    await session.execute(
+        insert(SubscriptionRow)
+        .values(subscription_id=event.subscription_id, **values)
+        .on_conflict_do_update(index_elements=["subscription_id"], set_=values)
+    )

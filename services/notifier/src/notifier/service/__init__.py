@@ -1,0 +1,1 @@
+"""Use cases: notices become deliveries, deliveries become mails."""

@@ -1,0 +1,51 @@
+"""The notifier's settings; only the composition root reads them."""
+
+from email.utils import parseaddr
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from kit.settings import ServiceSettings
+
+
+def _mail_address(value: str) -> str:
+    address = parseaddr(value)[1]
+    if "@" not in address.strip("@"):
+        raise ValueError("is not a mail address")
+    return value
+
+
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+OrUnset = BeforeValidator(lambda value: value or None)
+"""An empty variable is an unset one."""
+
+
+class NotifierSettings(ServiceSettings):
+    """`smtp_starttls` unset takes TLS when the server offers it; with a user name it must."""
+
+    model_config = SettingsConfigDict(env_prefix="FAREGATE_NOTIFIER_", hide_input_in_errors=True)
+
+    port: int = Field(8084, ge=1, le=65535)
+    database_url: SecretStr
+    service_secret: SecretStr
+    smtp_host: str
+    smtp_port: int = Field(ge=1, le=65535)
+    smtp_username: Annotated[str | None, OrUnset] = None
+    smtp_password: Annotated[SecretStr | None, OrUnset] = None
+    smtp_starttls: Annotated[bool | None, OrUnset] = None
+    smtp_timeout_s: float = Field(10.0, gt=0)
+    mail_from: MailAddress
+    operator_mail: Annotated[MailAddress | None, OrUnset] = None
+    consumer_group: str = "notifier"
+    delivery_slots: int = Field(8, ge=1)
+    lease_s: float = Field(60.0, gt=0)
+    give_up_after_s: float = Field(86_400.0, gt=0)
+
+    @model_validator(mode="after")
+    def _a_password_travels_encrypted(self) -> "NotifierSettings":
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("FAREGATE_NOTIFIER_SMTP_USERNAME and FAREGATE_NOTIFIER_SMTP_PASSWORD go together")
+        if self.smtp_username and self.smtp_starttls is False and self.environment == "production":
+            raise ValueError("FAREGATE_NOTIFIER_SMTP_STARTTLS may not be off when there is a password")
+        return self

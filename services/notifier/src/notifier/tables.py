@@ -1,0 +1,68 @@
+"""The notifier's rows: what is to be mailed, and what was last known of subscriptions."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, Boolean, CheckConstraint, DateTime, Index, Integer, MetaData, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from kit.tables import NAMING, inbox_table, outbox_table, parked_table
+
+
+class Base(DeclarativeBase):
+    """Every table of the notifier."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+for machinery_table in (outbox_table, inbox_table, parked_table):
+    machinery_table.to_metadata(Base.metadata)
+
+
+class DeliveryRow(Base):
+    """One mail to send, or sent; never an address or a link, only whom to ask auth about."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'sent', 'failed', 'skipped')", name="state_known"),
+        CheckConstraint(
+            "(audience = 'account' AND account_id IS NOT NULL AND message_id IS NULL)"
+            " OR (audience = 'message' AND message_id IS NOT NULL AND account_id IS NULL)"
+            " OR (audience = 'operators' AND account_id IS NULL AND message_id IS NULL)",
+            name="audience_named",
+        ),
+        CheckConstraint("attempts >= 0", name="attempts_not_negative"),
+        Index("ix_delivery_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_delivery_feed", "account_id", "created_at", "id"),
+        Index("ix_delivery_newest", "created_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    dedupe_key: Mapped[str] = mapped_column(Text, unique=True)
+    kind: Mapped[str] = mapped_column(Text)
+    audience: Mapped[str] = mapped_column(Text)
+    account_id: Mapped[UUID | None] = mapped_column(Uuid)
+    message_id: Mapped[UUID | None] = mapped_column(Uuid)
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(Text, server_default="pending")
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    mailed_to: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default="{}")
+    reason: Mapped[str | None] = mapped_column(Text)
+    occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class SubscriptionRow(Base):
+    """The last known state of a subscription, so that a renewal is not told as a change."""
+
+    __tablename__ = "subscription"
+
+    subscription_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    plan_id: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    cancel_at_period_end: Mapped[bool] = mapped_column(Boolean)

@@ -1,0 +1,75 @@
+"""`kill -9` loses no delivery; what it may do is send one twice, recognisably."""
+
+import asyncio
+from signal import SIGKILL, SIGTERM
+from uuid import UUID, uuid4
+
+from services.notifier.tests import factories
+from services.notifier.tests.running import Surroundings, own_process, until
+from services.notifier.tests.stand_in_auth import StandInAuth
+from sqlalchemy import text
+
+
+async def test_kill_9_in_the_middle_of_sending_loses_no_delivery(surround, auth: StandInAuth) -> None:
+    addresses = [f"kill-{uuid4().hex}@mail.example" for _ in range(30)]
+    async with surround() as around:
+        async with own_process(around, lease_s=2, delivery_slots=2) as process:
+            await around.deliver(*(factories.payment_settled(auth.account(one)) for one in addresses))
+            await around.mails(addresses[0])
+            await process.stop(SIGKILL)
+        left = await around.rows("state = 'pending'")
+        async with own_process(around, lease_s=2):
+            await all_sent(around, len(addresses))
+
+        mails = [len(await around.mails(one)) for one in addresses]
+        assert all(1 <= count <= 2 for count in mails)
+        assert sum(count == 2 for count in mails) <= 2, "only what was between sending and settling is sent twice"
+        assert left, "the process was killed before it was done"
+
+
+async def test_a_mail_sent_but_not_settled_before_kill_9_comes_again_with_the_same_message_id(
+    surround, auth: StandInAuth, address: str
+) -> None:
+    async with surround() as around:
+        async with own_process(around, lease_s=2) as process:
+            auth.gate.clear()
+            await around.deliver(factories.payment_settled(auth.account(address)))
+            row = await until(lambda: around.rows("attempts = 1"))
+            async with around.database.transaction() as session:
+                await lock(session, row[0]["id"])
+                auth.gate.set()
+                await around.mails(address)
+                await process.stop(SIGKILL)
+        async with own_process(around, lease_s=2):
+            await all_sent(around, 1)
+            mails = await around.mails(address, count=2)
+
+        assert len(mails) == 2
+        ids = {(await around.read(mail))["headers"]["Message-ID"] for mail in mails}
+        assert len(ids) == 1
+        assert str(row[0]["id"]) in ids.pop()
+
+
+async def test_sigterm_settles_what_is_on_its_way(surround, auth: StandInAuth, address: str) -> None:
+    async with surround() as around, own_process(around) as process:
+        auth.gate.clear()
+        await around.deliver(factories.payment_settled(auth.account(address)))
+        await until(lambda: around.rows("attempts = 1"))
+        stopping = asyncio.create_task(process.stop(SIGTERM))
+        await asyncio.sleep(0.3)
+        auth.gate.set()
+        await stopping
+
+        assert [row["state"] for row in await around.rows()] == ["sent"]
+        assert len(await around.mails(address)) == 1
+
+
+async def lock(session, delivery_id: UUID) -> None:
+    await session.execute(text("SELECT 1 FROM delivery WHERE id = :id FOR UPDATE"), {"id": delivery_id})
+
+
+async def all_sent(around: Surroundings, count: int) -> None:
+    async def sent() -> bool:
+        return len(await around.rows("state = 'sent'")) == count
+
+    await until(sent, timeout_s=30)

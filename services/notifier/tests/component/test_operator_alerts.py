@@ -1,0 +1,42 @@
+"""A record set aside anywhere reaches those who operate."""
+
+from uuid import uuid4
+
+from services.notifier.tests import factories
+from services.notifier.tests.running import Notifier, in_process, until
+
+
+async def test_without_an_operator_mail_an_alert_stays_in_the_operators_list(surround) -> None:
+    async with surround() as around, in_process(around) as notifier:
+        await check_skipped(notifier)
+
+
+async def check_skipped(notifier: Notifier) -> None:
+    topic = f"gateway.usage-{uuid4().hex}.v1"
+    await notifier.deliver(factories.dlq_grew(topic))
+
+    async def skipped() -> list[dict[str, object]]:
+        return await notifier.rows("payload->>'topic' = :topic AND state = 'skipped'", topic=topic)
+
+    row = (await until(skipped))[0]
+    report = (await notifier.get("/notifications/deliveries?state=skipped", account_id=uuid4(), operator=True)).json()
+    mine = [item for item in report["items"] if item["id"] == str(row["id"])]
+    assert row["reason"] == "no operator mail is configured"
+    assert mine[0]["audience"] == "operators"
+
+
+async def test_a_flood_of_bad_records_of_one_topic_is_one_mail_to_the_operator(surround, address: str) -> None:
+    topic = f"gateway.usage-{uuid4().hex}.v1"
+    async with surround() as around, in_process(around, operator_mail=f"Operators <{address}>") as notifier:
+        await notifier.deliver(*(factories.dlq_grew(topic, offset=offset) for offset in range(20)))
+
+        mail = await notifier.read((await notifier.mails(address))[0])
+
+        async def all_applied() -> bool:
+            metrics = (await notifier.client.get("/metrics")).text
+            return f'faregate_records_applied_total{{group="{around.settings["consumer_group"]}"' in metrics
+
+        await until(all_applied)
+        assert len(await notifier.mails(address)) == 1
+    assert mail["subject"] == f"[operators] ledger set a record of {topic} aside"
+    assert f"python -m ledger dlq replay {topic}" in mail["text"]

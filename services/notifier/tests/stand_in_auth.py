@@ -1,0 +1,102 @@
+"""Auth's internal routes over real HTTP, with people that a test names."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+SECRET = "notifier-secret"
+TOKEN = "service-token-for-the-tests"
+
+
+class StandInAuth:
+    """Answers as auth does; `away` makes every answer a 503, `gate` holds recipients back until it is set."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.away = False
+        self.asked = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._owners: dict[UUID, list[dict[str, str]]] = {}
+        self._messages: dict[UUID, dict[str, str | None]] = {}
+
+    def account(self, *addresses: str) -> UUID:
+        """An account whose owners have these addresses."""
+        account_id = uuid4()
+        self._owners[account_id] = [{"user_id": str(uuid4()), "address": one, "locale": "en"} for one in addresses]
+        return account_id
+
+    def message(self, address: str, *, kind: str = "verify-email", link: str | None = None) -> UUID:
+        message_id = uuid4()
+        self._messages[message_id] = {
+            "kind": kind,
+            "user_id": str(uuid4()),
+            "address": address,
+            "link": link,
+            "locale": "en",
+        }
+        return message_id
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/internal/service-tokens", self._issue, methods=["POST"]),
+                Route("/internal/accounts/{id:uuid}/recipients", self._recipients),
+                Route("/internal/messages/{id:uuid}", self._message),
+            ]
+        )
+
+    async def _issue(self, request: Request) -> Response:
+        body = await request.json()
+        if self.away:
+            return Response(status_code=503)
+        if body != {"service": "notifier", "secret": SECRET, "audience": "auth"}:
+            return Response(status_code=401)
+        return JSONResponse({"access_token": TOKEN, "expires_in": 300})
+
+    async def _recipients(self, request: Request) -> Response:
+        self.asked += 1
+        await self.gate.wait()
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        assert request.query_params["role"] == "owner"
+        owners = self._owners.get(request.path_params["id"])
+        return Response(status_code=404) if owners is None else JSONResponse({"recipients": owners})
+
+    async def _message(self, request: Request) -> Response:
+        self.asked += 1
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        message = self._messages.get(request.path_params["id"])
+        return Response(status_code=404) if message is None else JSONResponse(message)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if self.away:
+            return Response(status_code=503)
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Response(status_code=401)
+        return None
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[StandInAuth]:
+    """The stand-in on a free port."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        auth = StandInAuth(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        server = uvicorn.Server(uvicorn.Config(auth.app(), log_config=None, access_log=False, lifespan="off"))
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield auth
+        finally:
+            auth.gate.set()
+            server.should_exit = True
+            await task
