@@ -23,7 +23,7 @@ async def _charged(customer, count: int) -> bool:
 async def test_a_ledger_killed_under_load_charges_every_call_once(product: Product) -> None:
     customer = await signed_up(product)
     sdk = customer.sdk()
-    fast = {"anthropic-sandbox-scenario": "default;delay_ms=0"}
+    fast = {"anthropic-sandbox-scenario": "text;delay_ms=0"}
 
     async def call() -> None:
         await sdk.messages.create(model=MODEL, max_tokens=16, messages=QUESTION, extra_headers=fast)
@@ -52,7 +52,7 @@ async def test_a_gateway_killed_in_mid_stream_leaves_a_hold_that_is_swept_as_orp
             model=MODEL,
             max_tokens=400,
             messages=QUESTION,
-            extra_headers={"anthropic-sandbox-scenario": "default;output_tokens=400;delay_ms=100"},
+            extra_headers={"anthropic-sandbox-scenario": "text;output_tokens=400;delay_ms=100"},
         ) as stream:
             await stream.until_done()
 

@@ -166,7 +166,7 @@ async def test_the_front_page_says_what_this_is_and_what_is_sandboxed(product: P
 
 async def test_the_hard_cap_holds_for_concurrent_calls(product: Product) -> None:
     customer = await signed_up(product)
-    scenario = {"anthropic-sandbox-scenario": "default;output_tokens=20000;delay_ms=0"}
+    scenario = {"anthropic-sandbox-scenario": "text;output_tokens=20000;delay_ms=0"}
 
     async def call() -> str:
         try:

@@ -52,6 +52,7 @@ class Foreground:
             try:
                 await self._run_until(stop, supervisor, record)
             finally:
+                self.console.print("Stopping …")
                 record.status = "stopping"
                 record.write(self.folder)
                 await supervisor.stop()
@@ -69,7 +70,6 @@ class Foreground:
         if not self.quiet:  # its output is a log then, and a log holds no address and no password
             welcome(self.console, self.folder, record)
         await _unless(stop, supervisor.watch())
-        self.console.print("Stopping …")
 
     def _record(self) -> Running:
         selection = Selection.from_env(self.env)

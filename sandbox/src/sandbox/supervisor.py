@@ -20,8 +20,8 @@ from sandbox.stack.stack import messages_of
 from sandbox.stack.topics import create_topics
 
 READY = "ready"
-PREPARE_TIMEOUT_S = 60.0
-START_TIMEOUT_S = 60.0
+PREPARE_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 120.0
 # Together with the servers' own four seconds this stays under ten.
 PROGRAM_STOP_TIMEOUT_S = 4.5
 WATCH_S = 0.5

@@ -10,10 +10,12 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import logging, metrics
+from kit.database import is_transient
 from kit.errors import DomainError, Kind
 from kit.health import Health
 
@@ -124,6 +126,8 @@ def create_app(
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    for away in (SQLAlchemyError, TimeoutError, OSError):
+        app.add_exception_handler(away, _on_dependency_error)
     app.add_exception_handler(Exception, _on_unexpected_error)
     app.add_middleware(BodyLimit, most=max_body_bytes)
     app.add_middleware(Observed, service=service)
@@ -228,6 +232,18 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
 
 
+def _route(request: Request) -> str | None:
+    return getattr(request.scope.get("route"), "path", None)
+
+
+async def _on_dependency_error(request: Request, error: Exception) -> Response:
+    if not is_transient(error):
+        return await _on_unexpected_error(request, error)
+    log.warning("kit.request_unavailable", route=_route(request), kind=type(error).__name__)
+    detail = "A part that this needs does not answer; try again."
+    return problem(request, 503, "unavailable", detail, headers={"retry-after": "1"})
+
+
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
-    log.error("kit.request_failed", route=getattr(request.scope.get("route"), "path", None), kind=type(error).__name__)
+    log.error("kit.request_failed", route=_route(request), kind=type(error).__name__)
     return problem(request, 500, "internal_error", "Something went wrong on our side; it has been recorded.")

@@ -31,6 +31,10 @@ def _router() -> APIRouter:
     async def broken() -> None:
         raise KeyError("a secret detail")
 
+    @router.get("/shop/away")
+    async def away() -> None:
+        raise ConnectionRefusedError
+
     return router
 
 
@@ -78,6 +82,7 @@ async def test_a_wrong_field_is_named_with_the_reason_and_without_its_value(clie
         ("GET", "/nowhere", b"", 404, "not_found"),
         ("GET", "/shop/missing", b"", 404, "not_found"),
         ("GET", "/shop/broken", b"", 500, "internal_error"),
+        ("GET", "/shop/away", b"", 503, "unavailable"),
     ],
 )
 async def test_every_error_is_a_problem_with_a_stable_code(

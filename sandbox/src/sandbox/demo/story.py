@@ -105,13 +105,13 @@ def _short(item: object) -> str:
 
 async def _run_dry(customer: Customer, screen: Screen) -> None:
     screen.step("Use the credits up: warnings at 25 %, 10 % and empty, then a clear 402")
-    scenario = {"anthropic-sandbox-scenario": f"default;output_tokens={LARGE_CALL_TOKENS};delay_ms=0"}
+    scenario = {"anthropic-sandbox-scenario": f"text;output_tokens={LARGE_CALL_TOKENS};delay_ms=0"}
     refused = await _call_until_refused(customer, screen, max_tokens=LARGE_CALL_TOKENS, headers=scenario)
     tokens = LARGE_CALL_TOKENS
     while tokens > 16:
         # Ever smaller calls use up what is left, as an impatient customer would.
         tokens //= 4
-        headers = {"anthropic-sandbox-scenario": f"default;output_tokens={tokens};delay_ms=0"}
+        headers = {"anthropic-sandbox-scenario": f"text;output_tokens={tokens};delay_ms=0"}
         refused = await _call_until_refused(customer, screen, max_tokens=tokens, headers=headers)
     body = refused.body if isinstance(refused.body, dict) else {}
     error = body.get("error", {})

@@ -15,7 +15,7 @@ from sandbox.stack.kafka_jars import jars_are_cached, kafka_jars
 from sandbox.stack.ports import HOST, check_port
 from sandbox.stack.process import Process
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 FORMAT_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_MS = 5_000
 # Small and quick to start: one collector thread, the first compiler only.
@@ -24,6 +24,7 @@ JVM_FLAGS = (
     "-Xmx384m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    "--enable-native-access=ALL-UNNAMED",  # for its compressors
     "--sun-misc-unsafe-memory-access=allow",  # Kafka still uses it; otherwise each log begins with four warnings
 )
 PROPERTIES = """\

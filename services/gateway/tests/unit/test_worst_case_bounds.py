@@ -9,7 +9,6 @@ import pytest
 
 from gateway.dataplane.ask import parse_ask
 from gateway.dataplane.bounds import bounds_of, worst_cost
-from gateway.errors import ModelApiError
 from rating import CacheUse, cost_of
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -123,11 +122,8 @@ def test_server_tools_reserve_their_uses_and_what_they_bring_in():
     assert bounds(tools=[{"type": "web_search_20250305", "name": "web_search"}]).web_search_max_uses == 10
 
 
-def test_code_execution_alone_has_no_price(book):
-    ask = parse_ask(json.dumps(body_of("x", tools=[{"type": "code_execution_20250825", "name": "c"}])).encode())
-    with pytest.raises(ModelApiError) as refused:
-        worst_cost(book, ask, at=AT)
-    assert refused.value.status == 400
+def test_code_execution_reserves_the_window():
+    assert bounds(tools=[{"type": "code_execution_20250825", "name": "c"}]).has_unknown_content
 
 
 def test_the_dearest_fallback_decides(book):

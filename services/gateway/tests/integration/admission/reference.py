@@ -1,7 +1,6 @@
 """What the scripts and the ledger should do, in Python integers."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 

@@ -111,16 +111,16 @@ class World:
         reply = [part.decode() for part in await self.script(SCRIPTS.admit, *arguments)]
         if expected == "ok":
             assert reply[0] == "ok", f"{reply} instead of ok"
-            assert (int(reply[6]), reply[5]) == (available, split_text(split))
+            assert (int(reply[6]), reply[5]) == (available, split_text(split)), f"{reply}, not {available}"
             self.account_for_missing(gateway)
             self.owner[call], self.splits[call] = gateway, split
             gateway.open[call] = Hold(
                 call, self.account_id, int(reply[1]), MARKUP_BPS, reply[3], reply[4], reply[5], b"|report|"
             )
         elif expected == "credit":
-            assert reply[:3] == ["refused", "credit", str(available)]
+            assert reply[:3] == ["refused", "credit", str(available)], f"{reply}, not {available}"
         else:
-            assert reply == [expected]
+            assert reply == [expected], f"{reply}, not {expected}"
             await self.reload()
 
     def account_for_missing(self, _gateway) -> None:

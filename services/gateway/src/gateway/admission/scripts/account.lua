@@ -87,7 +87,7 @@ local function room(now, debt)
     end
   end
   -- Sums stop at the highest amount, where doubles are still exact: beyond it, it denies early or says "at least".
-  local available = -math.min(owed, MAX_AMOUNT)
+  local available = 0 - math.min(owed, MAX_AMOUNT)
   for _, one in ipairs(free) do
     available = math.min(available + one.amount, MAX_AMOUNT)
   end
