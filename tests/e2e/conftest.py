@@ -47,11 +47,12 @@ class Product:
         async with PublicApi(self.url) as api:
             return await api.log_in(self.credentials.operator)
 
-    async def stripe(self, path: str, body: dict | None = None) -> dict:
-        """The test controls of the Stripe stand-in."""
-        async with httpx2.AsyncClient(timeout=30, trust_env=False) as http:
-            answer = await http.post(f"{self.addresses.url('stripe')}/sandbox/{path}", json=body or {})
-        return answer.raise_for_status().json()
+    async def refund(self, payment_intent: str) -> None:
+        """Refund a payment whole, as an operator would in Stripe's dashboard."""
+        headers = {"authorization": f"Bearer {self.credentials.stripe_secret_key}"}
+        async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
+            url = f"{self.addresses.url('stripe')}/v1/refunds"
+            (await http.post(url, data={"payment_intent": payment_intent})).raise_for_status()
 
     def logs(self) -> str:
         return "".join(path.read_text(errors="replace") for path in (self.folder / "logs").glob("*.log"))

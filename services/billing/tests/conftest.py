@@ -13,6 +13,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 import uvicorn
+from sqlalchemy import text
+
 from billing.app import create_app
 from billing.service.accounts import keep_account
 from billing.settings import BillingSettings
@@ -25,7 +27,6 @@ from kit.database import Database
 from kit.producer import Producer
 from kit.testing import Signer
 from sandbox.fixtures_stripe import StripeServer, running_stripe_server
-from sqlalchemy import text
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 PUBLIC_URL = "http://127.0.0.1:8080"
@@ -97,7 +98,7 @@ class Billing:
     async def rest(self) -> None:
         """Wait until Stripe has delivered, everything is applied, and the outbox is empty."""
         async with asyncio.timeout(PATIENCE_S):
-            while await self._busy():
+            while await self._busy():  # noqa: ASYNC110  # other processes' work has no event to wait for
                 await asyncio.sleep(0.05)
 
     async def _busy(self) -> bool:
@@ -126,7 +127,7 @@ class Billing:
         seen = None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while (seen := await ask()) != wanted:
+                while (seen := await ask()) != wanted:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"wanted {wanted!r}, saw {seen!r}") from None

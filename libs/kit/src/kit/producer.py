@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from kit import logging
+from kit.tasks import is_stopping
 
 log = logging.get(__name__)
 
@@ -70,7 +71,9 @@ class Producer:
             async with asyncio.timeout(self._timeout_s):
                 acknowledged = [await self._kafka.send(topic, value, key=key) for topic, key, value in records]
                 await asyncio.gather(*acknowledged)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_stopping():
+                raise
             raise ProducerError(f"Kafka did not acknowledge: {type(error).__name__}") from error
 
     async def ping(self) -> None:
@@ -81,7 +84,9 @@ class Producer:
         try:
             async with asyncio.timeout(2.0):
                 await self._kafka.client.fetch_all_metadata()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_stopping():
+                raise
             raise ProducerError(f"Kafka does not answer: {type(error).__name__}") from error
 
     async def stop(self) -> None:

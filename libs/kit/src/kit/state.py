@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,6 +11,7 @@ from kit import logging
 from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.received import decode_all
+from kit.tasks import is_stopping
 
 log = logging.get(__name__)
 
@@ -53,13 +53,13 @@ class StateReader:
             try:
                 await kafka.start()
                 await self._follow(kafka, backoff)
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+                if is_stopping():
+                    raise
                 log.warning("kit.state_reading_delayed", reason=type(error).__name__)
                 await asyncio.sleep(backoff.next_s())
             finally:
-                with suppress(KafkaError, TimeoutError, OSError):
-                    async with asyncio.timeout(5):
-                        await kafka.stop()
+                await _stopped(kafka)
 
     async def _follow(self, kafka: AIOKafkaConsumer, backoff: Backoff) -> None:
         partitions = await self._partitions(kafka)
@@ -101,3 +101,12 @@ class StateReader:
             log.error(
                 "kit.state_record_skipped", topic=aside.record.topic, offset=aside.record.offset, reason=aside.reason
             )
+
+
+async def _stopped(kafka: AIOKafkaConsumer) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await kafka.stop()
+    except (KafkaError, TimeoutError, OSError, asyncio.CancelledError):
+        if is_stopping():
+            raise

@@ -9,6 +9,16 @@ from kit import logging
 log = logging.get(__name__)
 
 
+def is_stopping() -> bool:
+    """Whether somebody asks this task to end.
+
+    aiokafka lets `CancelledError` out of its own futures when a connection dies; taken for a request to end, it would
+    silently end whoever waits.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 class Tasks:
     """Long-running tasks; one that ends by itself makes the process not live, so that it is restarted."""
 

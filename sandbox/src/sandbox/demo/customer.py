@@ -1,13 +1,10 @@
 """What a customer's program does: plain HTTP and the official SDK, nothing else."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from html import unescape
 from typing import Any, Final
-from urllib.parse import urljoin
 from uuid import uuid4
 
 import anthropic
@@ -70,14 +67,12 @@ class Customer:
         return str(answer["checkout_url"])
 
     async def press_pay(self, page_url: str) -> None:
-        """Open the pay page and send its form, as a browser would."""
+        """Open the pay page and press its button, as a person would."""
         page = await self.http.get(page_url)
-        form = re.search(r"<form[^>]*action=\"([^\"]*)\"[^>]*>(.*?)</form>", page.text, re.DOTALL)
-        if page.status_code != 200 or form is None:
-            raise StoryError(f"the pay page answered {page.status_code} without a form")
-        fields = dict(re.findall(r"name=\"([^\"]+)\"[^>]*value=\"([^\"]*)\"", form[2]))
-        paid = await self.http.post(urljoin(page_url, unescape(form[1])), data=fields)
-        if paid.status_code not in (200, 303):
+        if page.status_code != 200 or 'value="pay"' not in page.text:
+            raise StoryError(f"the pay page answered {page.status_code} without a pay button")
+        paid = await self.http.post(page_url, data={"action": "pay", "email": self.email})
+        if paid.status_code != 303:
             raise StoryError(f"paying answered {paid.status_code}")
 
     async def mails(self) -> list[dict[str, Any]]:

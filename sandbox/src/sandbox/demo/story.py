@@ -162,7 +162,7 @@ async def _check_the_books(customer: Customer, screen: Screen) -> None:
     transactions = await customer.all_pages("/ledger/transactions")
     total = sum((Decimal(one["amount_credits"]) for one in transactions), Decimal(0))
     balance = await customer.balance()
-    charged = sum((Decimal(one["charged_credits"]) for one in requests), Decimal(0))
+    charged = sum((Decimal(one["price_credits"]) for one in requests), Decimal(0))
     deducted = -sum((Decimal(one["amount_credits"]) for one in transactions if one["type"] == "deduction"), Decimal(0))
     rows = [
         ["sum of all transactions", f"{total:.9f}"],
@@ -177,5 +177,5 @@ async def _check_the_books(customer: Customer, screen: Screen) -> None:
 
 
 async def _settled(customer: Customer) -> bool:
-    charged = sum((Decimal(one["charged_credits"]) for one in await customer.all_pages("/v1/requests")), Decimal(0))
+    charged = sum((Decimal(one["price_credits"]) for one in await customer.all_pages("/v1/requests")), Decimal(0))
     return charged > 0 and charged == TRIAL_CREDITS + BUNDLE_CREDITS - await customer.balance()

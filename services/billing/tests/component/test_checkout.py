@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+
 from billing.adapters.stripe_api import StripeApi
 from billing.app import create_app
 from kit.testing import Signer

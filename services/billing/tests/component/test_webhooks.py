@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 import stripe
+
 from billing.adapters.stripe_api import NewSession, StripeApi
 from billing.repository import catalogue
 

@@ -11,6 +11,8 @@ import orjson
 import pytest_asyncio
 from alembic import command
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
 from billing.adapters.catalogue_file import load_catalogue
 from billing.domain.catalogue import Catalogue
 from billing.domain.states import StripeEvent
@@ -22,7 +24,6 @@ from billing.tables import Base
 from kit import migrations
 from kit.clock import ManualClock
 from kit.database import Database
-from sqlalchemy import inspect, text
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 

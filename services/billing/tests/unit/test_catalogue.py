@@ -1,6 +1,7 @@
 """The catalogue file: what is refused names field and reason."""
 
 import pytest
+
 from billing.adapters.catalogue_file import load_catalogue
 from billing.domain.amounts import credit_text, money_text
 from billing.domain.catalogue import Catalogue, parse_spec, spec_digest, spec_values
@@ -15,7 +16,13 @@ price = "0"
 allowances = [{ rule = "trial", credits = "5", valid_days = 14 }]
 """
 HEAD = 'format = 1\ncurrency = "usd"\n'
-PAID = '\n[plans.pro]\nname = "Pro"\nprice = "20"\ninterval = "month"\nallowances = [{ rule = "period", credits = "20" }]\n'
+PAID = """
+[plans.pro]
+name = "Pro"
+price = "20"
+interval = "month"
+allowances = [{ rule = "period", credits = "20" }]
+"""
 BUNDLE = '\n[bundles.small]\nname = "Small"\nprice = "10"\ncredits = "10"\n'
 
 
@@ -70,7 +77,7 @@ def test_a_wrong_catalogue_names_field_and_reason(tmp_path, content, field, reas
 
 
 def test_a_missing_catalogue_is_named(tmp_path):
-    with pytest.raises(CatalogueError, match="nowhere.toml: cannot be read"):
+    with pytest.raises(CatalogueError, match=r"nowhere\.toml: cannot be read"):
         load_catalogue(tmp_path / "nowhere.toml")
 
 

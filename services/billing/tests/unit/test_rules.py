@@ -1,6 +1,7 @@
 """Pure rules: return addresses, reversals, shapes, settings."""
 
 import pytest
+
 from billing.adapters.shapes import intent_of, shaped, subscription_of
 from billing.domain.returns import ReturnPages
 from billing.domain.reversals import of_dispute, of_refund

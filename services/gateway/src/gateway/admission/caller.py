@@ -107,12 +107,15 @@ class Admission:
         """
         if request.cost_nano < 0:
             raise ValueError("a cost is not negative")
-        with metrics.SECONDS.time():
-            try:
+        decision = None
+        try:
+            with metrics.SECONDS.time():
                 decision = await self._decide(request)
-            except AdmissionUnavailableError:
+        finally:
+            if decision is None:
+                # Also when cancelled: nobody will end the call, so nothing may keep its hold alive.
+                self._calls.abandon(request.call_id)
                 metrics.DECISIONS.labels("unavailable").inc()
-                raise
         metrics.DECISIONS.labels("admitted" if isinstance(decision, Admitted) else decision.reason).inc()
         if isinstance(decision, Admitted):
             _check_skew(decision)

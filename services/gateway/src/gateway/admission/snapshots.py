@@ -50,9 +50,14 @@ class Snapshots:
         if task is None:
             task = asyncio.create_task(self._reload(account_id))
             self._reloading[account_id] = task
-            task.add_done_callback(lambda _: self._reloading.pop(account_id, None))
+            task.add_done_callback(lambda done: self._reloaded(account_id, done))
         # Shielded, because others wait for it too.
         await asyncio.shield(task)
+
+    def _reloaded(self, account_id: UUID, done: asyncio.Task[None]) -> None:
+        self._reloading.pop(account_id, None)
+        if not done.cancelled():
+            done.exception()  # counted already; asyncio complains when all who waited are gone
 
     async def _reload(self, account_id: UUID) -> None:
         try:

@@ -141,4 +141,13 @@ class Sweeper:
 
     async def _orphaned(self, account_id: UUID, due: _Due) -> None:
         allocation = allocation_of(due.split)
-        await self._publish(account_id, due.call_id, due.report, allocation, instant_of(due.admitted_ms))
+        try:
+            await self._publish(account_id, due.call_id, due.report, allocation, instant_of(due.admitted_ms))
+        except ValueError as error:
+            # One entry that cannot be read must not end the sweeping of all others.
+            log.error(  # noqa: TRY400  # the trace would show the report
+                "admission.report_unreadable",
+                account_id=str(account_id),
+                call_id=str(due.call_id),
+                reason=type(error).__name__,
+            )

@@ -1,5 +1,6 @@
 """Usage events become charges: one transaction per batch, in the order of money.md 17."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -167,7 +168,8 @@ def _post(
             book.reverse_orphan_cost(call, orphan.cost_nano)
         if orphan is not None or call.key in new:
             booked[call.key] = (call, book.charge(call))
-            CALLS_BOOKED.labels(call.event.outcome).inc()
         else:
             book.applied.append(call.event.id)
+    for outcome, number in Counter(call.event.outcome for call, _ in booked.values()).items():
+        CALLS_BOOKED.labels(outcome).inc(number)
     return booked
