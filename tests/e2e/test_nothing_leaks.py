@@ -19,7 +19,7 @@ SERVICES = ("auth", "ledger", "billing", "notifier", "gateway")
 async def _marked_story(product: Product) -> dict[str, str]:
     """A customer whose every secret is a marker; what to look for, by kind."""
     marker = uuid4().hex
-    customer = Customer(product.url, product.addresses.url("mailbox"), email=f"leak-{marker}@example.com")
+    customer = Customer(product.url, product.mailbox_url, email=f"leak-{marker}@example.com")
     await customer.sign_up()
 
     async def granted() -> bool:
@@ -53,7 +53,7 @@ async def _marked_story(product: Product) -> dict[str, str]:
 async def _everything_in_kafka(product: Product) -> str:
     consumer = AIOKafkaConsumer(
         *(topic.name for topic in TOPICS),
-        bootstrap_servers=product.supervisor.stack.kafka_bootstrap,
+        bootstrap_servers=product.stack.kafka_bootstrap,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         group_id=f"leaks-{uuid4().hex}",
@@ -75,7 +75,11 @@ async def _metrics(product: Product) -> str:
 
 async def test_markers_are_found_in_no_log_event_or_metric(product: Product) -> None:
     markers = await _marked_story(product)
-    places = {"logs": product.logs(), "events": await _everything_in_kafka(product), "metrics": await _metrics(product)}
+    places = {
+        "logs": product.all_logs(),
+        "events": await _everything_in_kafka(product),
+        "metrics": await _metrics(product),
+    }
 
     leaks = [
         f"{kind} in {place}" for place, text in places.items() for kind, marker in markers.items() if marker in text

@@ -142,7 +142,7 @@ async def test_a_monthly_plan_grants_its_credits_and_a_refund_takes_a_bundles_ba
 
 
 async def test_an_operators_adjustment_is_visible_to_the_customer(product: Product) -> None:
-    account = await product.account("20")
+    account = await product.make_account(credits_amount="20")
 
     async with httpx2.AsyncClient(base_url=product.url, headers={"authorization": f"Bearer {account.token}"}) as http:
 

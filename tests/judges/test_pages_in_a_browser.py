@@ -48,7 +48,7 @@ async def test_a_person_pays_on_the_pay_page_and_reads_the_mail(product: Product
 
         await until("the bundle's credits", granted)
         await until("the payment's mail", customer.mails)
-        await page.goto(product.addresses.url("mailbox"))
+        await page.goto(product.mailbox_url)
         await page.screenshot(path=PICTURES / "mailbox.png")
         await page.get_by_role("link").filter(has_text="Payment").first.click()
         await page.screenshot(path=PICTURES / "mail.png")

@@ -114,14 +114,6 @@ class Supervisor:
             raise StackError(f"{name} does not run here")
         return pid
 
-    async def kill(self, name: str) -> None:
-        """Kill a service or a stand-in as `kill -9` does; `watch` would call that a death."""
-        await self._processes[name].kill()
-
-    async def revive(self, name: str) -> None:
-        """Start what was killed again, and return when it is ready."""
-        await self._bring_up(self.program(name))
-
     def _check_ports(self) -> None:
         """Before anything is started, so that a taken port costs nothing."""
         self.stack.check_ports()

@@ -179,7 +179,7 @@ async def running_gateway(settings: Settings, book: PriceBook) -> AsyncIterator[
     async with serving(app) as base_url:
         running = Running(base_url, app.state.gateway, signer, ledger, resolver, producer, app.state.services)
         async with asyncio.timeout(20), httpx2.AsyncClient() as http:
-            while (await http.get(f"{base_url}/health/ready")).status_code != 200:
+            while (await http.get(f"{base_url}/health/ready")).status_code != 200:  # noqa: ASYNC110  # another program's state
                 await asyncio.sleep(0.05)
         yield running
     await producer.stop()
@@ -190,6 +190,17 @@ async def gateway(stack: Stack, topics: list[str], provider: Provider, book: Pri
     settings = settings_for(stack, provider_url=provider.base_url, provider_key=provider.api_key)
     async with running_gateway(settings, book) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def gateway_at(stack: Stack, book: PriceBook) -> Callable[[str], contextlib.AbstractAsyncContextManager[Running]]:
+    """Called with a provider's address: another gateway that uses that provider."""
+    return lambda url: running_gateway(settings_for(stack, provider_url=url, provider_key="k"), book)
+
+
+@pytest.fixture(scope="session")
+def snapshot_of() -> Callable[..., BalanceChanged]:
+    return snapshot
 
 
 UsageOf = Callable[..., Awaitable[list[UsageRecorded]]]

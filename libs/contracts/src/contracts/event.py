@@ -70,16 +70,17 @@ class Event(Part):
 
     def encode(self, source: str) -> bytes:
         """The bytes for Kafka; `source` is the service that states the fact."""
-        head = self.model_dump(mode="json", include={"id", "time"})
+        data = self.model_dump(mode="json")
+        event_id, time = data.pop("id"), data.pop("time")
         envelope = {
             "specversion": "1.0",
-            "id": head["id"],
+            "id": event_id,
             "source": f"faregate/{source}",
             "type": self.type,
             "subject": self.key,
-            "time": head["time"],
+            "time": time,
             "datacontenttype": "application/json",
-            "data": self.payload(),
+            "data": data,
         }
         return orjson.dumps(envelope)
 

@@ -54,7 +54,7 @@ class StateReader:
                 await kafka.start()
                 await self._follow(kafka, backoff)
             except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
-                if is_stopping():
+                if isinstance(error, asyncio.CancelledError) and is_stopping():
                     raise
                 log.warning("kit.state_reading_delayed", reason=type(error).__name__)
                 await asyncio.sleep(backoff.next_s())
@@ -107,6 +107,8 @@ async def _stopped(kafka: AIOKafkaConsumer) -> None:
     try:
         async with asyncio.timeout(5):
             await kafka.stop()
-    except (KafkaError, TimeoutError, OSError, asyncio.CancelledError):
+    except asyncio.CancelledError:
         if is_stopping():
             raise
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.warning("kit.state_reader_stop_failed", reason=type(error).__name__)

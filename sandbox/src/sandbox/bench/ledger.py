@@ -54,11 +54,11 @@ async def _make_accounts(measured: Measured, say: Say) -> list[UUID]:
 
 async def _applied_per_s(measured: Measured, accounts: list[UUID]) -> float:
     """The ledger is away while the events are written, so that it finds them all waiting."""
-    await measured.supervisor.kill("ledger")
+    await measured.kill("ledger")
     clock = SystemClock()
     events: list[Event] = [_usage(accounts[number % ACCOUNTS], clock) for number in range(EVENTS)]
     await _send(measured, events, source="gateway")
-    await measured.supervisor.revive("ledger")
+    await measured.start("ledger")
     statement = "SELECT count(*) FROM charge WHERE account_id = ANY($1)"
     first = await _wait_for(measured, statement, accounts, count=1)
     counted, began = first
@@ -90,7 +90,7 @@ def _usage(account_id: UUID, clock: SystemClock) -> UsageRecorded:
 
 
 async def _send(measured: Measured, events: list[Event], *, source: str) -> None:
-    bootstrap = measured.supervisor.stack.kafka_bootstrap
+    bootstrap = measured.stack.kafka_bootstrap
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20, max_batch_size=1 << 18) as kafka:
         sent = [await kafka.send(event.type, event.encode(source), key=event.key.encode()) for event in events]
         await asyncio.gather(*sent)
@@ -98,7 +98,7 @@ async def _send(measured: Measured, events: list[Event], *, source: str) -> None
 
 async def _wait_for(measured: Measured, statement: str, ids: list[UUID], *, count: int) -> tuple[int, float]:
     """The count reached and when; asked of the ledger's own database."""
-    connection = await asyncpg.connect(measured.supervisor.stack.database_url("ledger"))
+    connection = await asyncpg.connect(measured.stack.database_url("ledger"))
     try:
         async with asyncio.timeout(WAIT_S):
             while (found := int(await connection.fetchval(statement, ids))) < count:  # noqa: ASYNC110  # the rows are another process's
@@ -109,7 +109,7 @@ async def _wait_for(measured: Measured, statement: str, ids: list[UUID], *, coun
 
 
 async def _bare_sql_per_s(measured: Measured) -> float:
-    stack = measured.supervisor.stack
+    stack = measured.stack
     name = f"bench_{uuid4().hex[:8]}"
     connection = await asyncpg.connect(stack.admin_url)
     try:

@@ -57,7 +57,8 @@ def running_nginx(upstream_port: int, folder: Path, *, core: int) -> Iterator[tu
 def _workers(pid: int) -> list[psutil.Process]:
     parent = psutil.Process(pid)
     for _ in range(100):
-        if children := parent.children():
+        children: list[psutil.Process] = parent.children()
+        if children:
             return children
         psutil.wait_procs([parent], timeout=0.05)
     raise RuntimeError("nginx did not start a worker")

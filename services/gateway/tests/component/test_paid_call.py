@@ -33,11 +33,13 @@ async def post(gateway, account, text: str = "fast", *, stream: bool = True, **c
 async def test_the_official_sdk_streams_and_gets_the_providers_bytes(gateway, provider: Provider, usage_of, credential):
     account = gateway.account()
     given = {"auth_token": account.token} if credential == "token" else {"api_key": account.api_key}
-    async with anthropic.AsyncAnthropic(base_url=gateway.base_url, max_retries=0, **given) as client:
-        async with client.messages.stream(**ASK, extra_headers=scenario("fast+thinking+pings")) as stream:
-            message = await stream.get_final_message()
-            request_id = stream.response.headers["request-id"]
-            call_id = stream.response.headers["faregate-request-id"]
+    async with (
+        anthropic.AsyncAnthropic(base_url=gateway.base_url, max_retries=0, **given) as client,
+        client.messages.stream(**ASK, extra_headers=scenario("fast+thinking+pings")) as stream,
+    ):
+        message = await stream.get_final_message()
+        request_id = stream.response.headers["request-id"]
+        call_id = stream.response.headers["faregate-request-id"]
 
     (event,) = await usage_of(account.account_id)
     assert str(event.id) == call_id
@@ -51,7 +53,7 @@ async def test_the_official_sdk_streams_and_gets_the_providers_bytes(gateway, pr
 
 @pytest.mark.parametrize("text", ["fast", "fast+unknown+pings", "unicode;chunk=3", "fast+server-tools+cache"])
 @pytest.mark.parametrize("stream", [True, False])
-async def test_every_byte_is_the_providers(gateway, provider: Provider, usage_of, text: str, stream: bool):
+async def test_every_byte_is_the_providers(gateway, provider: Provider, usage_of, text: str, stream):
     account = gateway.account()
 
     answer = await post(gateway, account, text, stream=stream)
@@ -224,13 +226,36 @@ async def test_headers_pass_as_they_should(gateway, provider: Provider):
 
 async def test_bytes_arrive_while_the_model_still_speaks(gateway):
     account = gateway.account()
-    arrived = []
     async with httpx2.AsyncClient(timeout=30) as http:
         body = {**ASK, "stream": True}
         url = f"{gateway.base_url}/v1/messages"
         async with http.stream("POST", url, json=body, headers=headers_of(account, "delay_ms=30")) as answer:
-            async for _ in answer.aiter_raw():
-                arrived.append(asyncio.get_running_loop().time())
+            arrived = [asyncio.get_running_loop().time() async for _ in answer.aiter_raw()]
 
     assert len(arrived) > 20
     assert arrived[-1] - arrived[0] > 0.6
+
+
+async def test_a_call_that_was_swept_ends_with_an_error_and_reports_what_was_delivered(gateway, usage_of):
+    account = gateway.account()
+    calling = asyncio.create_task(post(gateway, account, "delay_ms=50"))
+    await asyncio.sleep(0.7)
+    (call_id,) = gateway.parts.admission.open_calls
+
+    gateway.parts.admission.on_swept(call_id)
+    answer = await calling
+
+    assert answer.content.rstrip().rpartition(b"\n\n")[2].startswith(b"event: error")
+    (event,) = await usage_of(account.account_id)
+    assert (event.outcome, event.basis, event.error_type) == ("truncated", "estimated", "swept")
+
+
+async def test_a_provider_that_is_not_there_is_overloaded_and_free(stack, topics, book, usage_of, gateway_at):
+    async with gateway_at("http://127.0.0.1:1") as unreachable:
+        account = unreachable.account()
+        answer = await post(unreachable, account)
+    assert answer.status_code == 529
+    assert answer.json()["error"]["type"] == "overloaded_error"
+    assert answer.headers["x-should-retry"] == "true"
+    (event,) = await usage_of(account.account_id)
+    assert (event.outcome, event.basis, event.http_status) == ("upstream_error", "none", None)

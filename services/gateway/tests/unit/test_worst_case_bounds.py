@@ -9,7 +9,7 @@ import pytest
 
 from gateway.dataplane.ask import parse_ask
 from gateway.dataplane.bounds import bounds_of, worst_cost
-from rating import CacheUse, cost_of
+from rating import CacheUse, TokenCounts, Usage, cost_of
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 WINDOW = 1_000_000
@@ -43,7 +43,7 @@ def bounds(**changes: object):
 
 @pytest.mark.parametrize("name", CORPUS)
 @pytest.mark.parametrize("ascii_only", [True, False])
-async def test_the_estimate_is_not_below_the_providers_count(provider, name: str, ascii_only: bool):
+async def test_the_estimate_is_not_below_the_providers_count(provider, name: str, ascii_only):
     body = body_of(CORPUS[name], system="Be brief.", tools=[TOOL])
     raw = json.dumps(body, ensure_ascii=ascii_only).encode()
     headers = {"x-api-key": provider.api_key, "anthropic-version": "2023-06-01"}
@@ -60,8 +60,6 @@ async def test_the_estimate_is_not_below_the_providers_count(provider, name: str
 
 async def test_the_hold_covers_the_charge(book):
     ask = parse_ask(json.dumps(body_of(CORPUS["prose"], max_tokens=500)).encode())
-    from rating import TokenCounts, Usage  # noqa: PLC0415
-
     bound = bounds_of(ask, context_window_tokens=WINDOW)
     used = Usage(counts=TokenCounts(input_tokens=bound.input_tokens, output_tokens=500))
     assert not cost_of(book, used, model=ask.model, at=AT).exceeds(worst_cost(book, ask, at=AT))

@@ -81,7 +81,7 @@ class RedisConnection:
             max_connections=max_connections,
             timeout=POOL_WAIT_S,
             socket_connect_timeout=connect_timeout_s,
-            # With a limit here redis-py wraps each write in `wait_for`, which on Python 3.11 may swallow a cancellation.
+            # A limit here makes redis-py use `wait_for`, which on Python 3.11 may swallow a cancellation.
             socket_timeout=None,
             protocol=2,
             redis_connect_func=self._on_connect,

@@ -37,9 +37,11 @@ async def measure(admission, books, call, gateways, entries):
     together = time.perf_counter()
     await asyncio.gather(*(admission.admit(request) for request in more))
     together = time.perf_counter() - together
+    p99 = statistics.quantiles(took, n=100)[98]
     return [
-        f"{entries} entries: admit + settle p50 {statistics.median(took) * 1e6:.0f} us, "
-        f"p99 {statistics.quantiles(took, n=100)[98] * 1e6:.0f} us, {CALLS / elapsed:.0f}/s one after the other, "
-        f"{CALLS / together:.0f} admissions/s together",
-        f"{entries} entries: {cpu / CALLS * 1e6:.0f} us of our CPU per call, {script_us.split(',')[0]} us per script in Redis",
+        f"{entries} entries, admit + settle: p50 {statistics.median(took) * 1e6:.0f} us, p99 {p99 * 1e6:.0f} us",
+        f"{entries} entries, calls one after the other: {CALLS / elapsed:.0f}/s",
+        f"{entries} entries, admissions together: {CALLS / together:.0f}/s",
+        f"{entries} entries, our CPU per call: {cpu / CALLS * 1e6:.0f} us",
+        f"{entries} entries, Redis per script: {script_us.split(',')[0]} us",
     ]

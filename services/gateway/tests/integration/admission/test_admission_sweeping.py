@@ -331,3 +331,47 @@ async def test_a_hint_is_written_before_the_entry_it_announces(own_gateways, led
         await admission.admit(call(books.account_id, 1))
 
     assert all(await hints_of(own_gateways, books.account_id))
+
+
+async def test_a_report_that_cannot_be_read_does_not_stop_the_sweeping(gateways, ledger, call, make_sweeper, orphans):
+    dying = await gateways.make(patience_s=PATIENCE_S)
+    books = ledger.open(100)
+    broken, fine = call(books.account_id, 10), call(books.account_id, 10)
+    for request in (broken, fine):
+        await dying.admit(request)
+    await gateways.crash(dying)
+    await asyncio.sleep(PATIENCE_S + 0.1)
+    publish = type(orphans).__call__
+
+    class Picky(Orphans):
+        async def __call__(self, account_id, call_id, *rest):
+            if call_id == broken.call_id:
+                raise ValueError("not a report")
+            await publish(orphans, account_id, call_id, *rest)
+
+    sweeper = make_sweeper()
+    sweeper._publish = Picky()
+    await sweeper.sweep()
+
+    assert orphans.ids == [fine.call_id]
+
+
+async def test_a_caller_that_gave_up_keeps_nothing_alive(gateways, ledger, call, make_sweeper, orphans):
+    admission = await gateways.make(patience_s=PATIENCE_S)
+    books = ledger.open(100)
+    requests = [call(books.account_id, 1) for _ in range(40)]
+
+    for number, request in enumerate(requests):
+        task = asyncio.create_task(admission.admit(request))
+        await asyncio.sleep(number / 20_000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled():
+            admission.abandon(request.call_id)
+    assert admission.open_calls == frozenset()
+
+    await asyncio.sleep(PATIENCE_S + 0.1)
+    held = (await gateways.look(books.account_id)).entries
+    assert held
+    await make_sweeper().sweep()
+    assert set(orphans.ids) == set(held)
