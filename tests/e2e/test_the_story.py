@@ -159,9 +159,11 @@ async def test_the_front_page_says_what_this_is_and_what_is_sandboxed(product: P
         page = await http.get("/", headers={"accept": "text/html"})
         data = await http.get("/", headers={"accept": "application/json"})
 
+        linked = [(await http.get(url)).status_code for url in data.json()["documents"].values()]
+    assert data.json()["environment"] == "sandbox"
+    assert linked == [200] * 5
     assert "Faregate" in page.text
     assert "sandbox" in page.text.lower()
-    assert data.json()["environment"] == "sandbox"
 
 
 async def test_the_hard_cap_holds_for_concurrent_calls(product: Product) -> None:

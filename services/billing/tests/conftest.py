@@ -60,7 +60,7 @@ class Billing:
         return {"authorization": f"Bearer {self.signer.user_token(account_id=account_id, role=role)}"}
 
     async def known_account(self) -> Account:
-        """An account that is here without Kafka: the session's billing is in the same consumer group."""
+        """An account that is here without Kafka, for billings that are started and killed."""
         account_id = uuid4()
         async with self.database.transaction() as session:
             await keep_account(session, self._created(account_id))
@@ -138,7 +138,8 @@ async def served(settings: BillingSettings, signer: Signer) -> AsyncIterator[str
     """The app on a free port of this loop: webhooks come over the network. Its address, once it is ready."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(settings, keys=signer.key_source)
+    # A group of its own: billings of other tests, some of them killed, must not take its partitions.
+    app = create_app(settings, keys=signer.key_source, group=f"billing-{uuid4().hex}")
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
     server.install_signal_handlers = lambda: None  # pytest keeps its own
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -229,8 +230,7 @@ def make_ground(stack: Any, migrated_url: Any, make_settings: Any, kafka_records
 
 
 @pytest_asyncio.fixture(scope="session")
-async def running(make_ground: Any, skip_to_end: Any) -> AsyncIterator[Billing]:
-    await skip_to_end("billing")
+async def running(make_ground: Any) -> AsyncIterator[Billing]:
     async with make_ground() as ground, ground.serving() as billing:
         yield billing
 

@@ -18,14 +18,14 @@ from kit.tokens import KeySource
 ROUTERS = (checkout.router, offers.router, statements.router, webhooks.router, pages.router)
 
 
-def create_app(settings: BillingSettings, *, keys: KeySource | None = None) -> FastAPI:
-    """The service; raises `CatalogueError` when the catalogue file cannot be used."""
+def create_app(settings: BillingSettings, *, keys: KeySource | None = None, group: str = "billing") -> FastAPI:
+    """The service; raises `CatalogueError` when the catalogue file cannot be used. `group` is its consumer group."""
     catalogue = load_catalogue(settings.catalogue)
     service = Service(
         name="billing",
         settings=settings,
         database_url=settings.database_url.get_secret_value(),
-        consumer=build_consumer(),
+        consumer=build_consumer(group),
         keys=keys,
     )
     database, clock = service.database, service.clock

@@ -205,7 +205,7 @@ async def test_stripe_is_asked_for_one_customer_and_one_price_and_never_for_kind
 
 async def test_without_stripe_a_checkout_says_try_later(billing, account):
     away = billing.settings.model_copy(update={"stripe_api_url": "http://127.0.0.1:9"})
-    app = create_app(away, keys=billing.signer)
+    app = create_app(away, keys=billing.signer, group=f"billing-{uuid4().hex}")
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://billing") as http,

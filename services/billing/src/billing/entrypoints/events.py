@@ -7,7 +7,7 @@ from contracts.auth import AccountCreated
 from kit.consumer import Consumer
 
 
-def build_consumer(group: str = "billing") -> Consumer:
+def build_consumer(group: str) -> Consumer:
     consumer = Consumer(group)
 
     @consumer.on(AccountCreated)

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from gateway.errors import ModelApiError
 from kit.http import ResponseModel
 
-_ABOUT: Final = "Faregate: access to language models, sold by the call. Point an Anthropic client at this address."
+_ABOUT: Final = "Access to language models, sold by the call. Point an Anthropic client at this address."
 _DOCUMENTS: Final = {
     "model API": "/gateway/docs",
     "sign-in": "/auth/docs",
@@ -74,9 +74,10 @@ def _origin(standing: Standing) -> Origin:
         sandboxed=_sandboxed(standing),
         documents={name: f"{standing.public_url}{path}" for name, path in _DOCUMENTS.items()},
         start={
-            "register": f"{standing.public_url}/auth/register",
-            "offers": f"{standing.public_url}/billing/offers",
-            "messages": f"{standing.public_url}/v1/messages",
+            "sign up": f"POST {standing.public_url}/auth/register",
+            "log in": f"POST {standing.public_url}/auth/login",
+            "call a model": f"POST {standing.public_url}/v1/messages",
+            "see the offers": f"GET {standing.public_url}/billing/offers",
         },
     )
 
@@ -107,5 +108,5 @@ def _page(about: Origin) -> str:
         "<title>Faregate</title><style>body{font:16px/1.5 system-ui;max-width:44rem;margin:3rem auto;padding:0 1rem}"
         f"</style><h1>Faregate</h1><p>{html.escape(about.about)}</p>{sandboxed}"
         f"<h2>Documentation</h2><ul>{items(about.documents, linked=True)}</ul>"
-        f"<h2>Start</h2><ul>{items(about.start, linked=True)}</ul></html>"
+        f"<h2>Start</h2><ul>{items(about.start, linked=False)}</ul></html>"
     )

@@ -375,3 +375,21 @@ async def test_a_caller_that_gave_up_keeps_nothing_alive(gateways, ledger, call,
     assert held
     await make_sweeper().sweep()
     assert set(orphans.ids) == set(held)
+
+
+async def test_a_call_that_was_confirmed_while_its_gateway_slept_is_not_entered_again(gateways, ledger, call):
+    slow, other = await gateways.make(patience_s=PATIENCE_S), await gateways.make()
+    told = []
+    slow.on_swept = told.append
+    books = ledger.open(100)
+    request = call(books.account_id, 30)
+    admitted = await slow.admit(request)
+    await slow._tasks.stop()
+    await other.apply_snapshot(books.book(request.call_id, admitted.allocation, 0))
+
+    await slow.start()
+    await asyncio.sleep(PATIENCE_S * 1.5)
+
+    assert told == [request.call_id]
+    assert not (await gateways.look(books.account_id)).entries
+    assert await gateways.available(other, books.account_id) == 100

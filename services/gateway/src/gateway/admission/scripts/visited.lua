@@ -7,7 +7,7 @@ if ARGV[4] ~= '' then
   return 'kept'
 end
 local seen = redis.call('HGET', SEEN, ARGV[3])
-if false and now - tonumber(seen) < tonumber(ARGV[6]) then
+if seen and now - tonumber(seen) < tonumber(ARGV[6]) then
   redis.call('ZADD', DUE, text(at_most), ARGV[3])
   return 'kept'
 end
