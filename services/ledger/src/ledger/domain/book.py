@@ -120,7 +120,8 @@ class AccountBook:
         account = self.account
         if account.armed_base <= 0 or len(account.crossed) == len(thresholds.SHARES):
             return []
-        levels = thresholds.passed(base=account.armed_base, available=self.available_nano(), crossed=account.crossed)
+        available = self._balance_nano + account.debt_nano
+        levels = thresholds.passed(base=account.armed_base, available=available, crossed=account.crossed)
         account.crossed = [*account.crossed, *levels]
         return levels
 

@@ -1,23 +1,44 @@
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.event import Part
 from contracts.gateway import Counts
-from ledger.domain.pricing import RatedCall
+from ledger.domain.pricing import CallKey, RatedCall, call_key
 from ledger.repository.driver import driver
 
-Key = tuple[UUID, UUID]
-COUNTS = tuple(Counts.model_fields)
-
-_UNNESTED = """unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[],
-    $8::text[], $9::integer[], $10::integer[], $11::text[], $12::timestamptz[])
-    AS n(id, account_id, digest, outcome, price_nano, cost_nano, price_book_version,
-         plan_id, plan_version, markup_bps, model, admitted_at)"""
-_DETAIL_COLUMNS = (
+# A batch comes in by COPY into a table of the connection's own: twelve arrays as parameters cost the driver more than
+# all the rest of the statement.
+_STAGING: Final = """
+CREATE TEMPORARY TABLE IF NOT EXISTS arriving_charge (
+    id uuid, account_id uuid, digest bytea, outcome text, price_nano bigint, cost_nano bigint, unit text,
+    price_book_version integer, plan_id text, plan_version integer, markup_bps integer, model text,
+    admitted_at timestamptz, booked_at timestamptz
+) ON COMMIT DELETE ROWS
+"""
+_CHARGE_COLUMNS: Final = (
+    "id",
+    "account_id",
+    "digest",
+    "outcome",
+    "price_nano",
+    "cost_nano",
+    "unit",
+    "price_book_version",
+    "plan_id",
+    "plan_version",
+    "markup_bps",
+    "model",
+    "admitted_at",
+    "booked_at",
+)
+_CHARGE: Final = ", ".join(_CHARGE_COLUMNS)
+_DETAIL_COLUMNS: Final = (
     "id",
     "account_id",
     "project_id",
@@ -42,7 +63,10 @@ _DETAIL_COLUMNS = (
     "attempts",
     "upstream_request_id",
 )
-_DETAIL_TABLE = (*_DETAIL_COLUMNS, "counts", "iterations", "allocation", "first_seq", "last_seq")
+_COUNTS: Final = tuple(Counts.model_fields)
+_DETAIL_TABLE: Final = (*_DETAIL_COLUMNS, *_COUNTS, "iterations", "allocation", "first_seq", "last_seq")
+_details_of = itemgetter(*_DETAIL_COLUMNS)
+_counts_of = itemgetter(*_COUNTS)
 
 
 class StandingCharge(NamedTuple):
@@ -53,26 +77,22 @@ class StandingCharge(NamedTuple):
     cost_nano: int
 
 
-async def insert_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> set[Key]:
-    """Claim calls by their charge rows; the keys that were new. `calls` come sorted by id (no deadlocks)."""
+async def insert_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> set[CallKey]:
+    """Claim calls by their charge rows; the keys that were new. They are inserted in order of id (no deadlocks)."""
     async with driver(session) as connection:
+        await _stage(connection, calls, now=now)
         rows = await connection.fetch(
             f"""
-            INSERT INTO charge (id, account_id, digest, outcome, price_nano, cost_nano, unit, price_book_version,
-                plan_id, plan_version, markup_bps, model, admitted_at, booked_at)
-            SELECT id, account_id, digest, outcome, price_nano, cost_nano, 'credit', price_book_version,
-                plan_id, plan_version, markup_bps, model, admitted_at, $13 FROM {_UNNESTED}
+            INSERT INTO charge ({_CHARGE}) SELECT {_CHARGE} FROM arriving_charge ORDER BY id
             ON CONFLICT DO NOTHING RETURNING account_id, id
-            """,  # noqa: S608  # our own column names
-            *_columns(calls),
-            now,
+            """  # noqa: S608  # our own column names
         )
-    return {(row[0], row[1]) for row in rows}
+    return {call_key(row[0], row[1]) for row in rows}
 
 
-async def list_charges(session: AsyncSession, keys: Collection[Key]) -> dict[Key, StandingCharge]:
-    """What stands under these keys; ask under the accounts' locks."""
-    if not keys:
+async def list_charges(session: AsyncSession, calls: Sequence[RatedCall]) -> dict[CallKey, StandingCharge]:
+    """What stands under the ids of these calls; ask under the accounts' locks."""
+    if not calls:
         return {}
     async with driver(session) as connection:
         rows = await connection.fetch(
@@ -80,37 +100,32 @@ async def list_charges(session: AsyncSession, keys: Collection[Key]) -> dict[Key
             SELECT account_id, id, digest, outcome, cost_nano FROM charge
             JOIN unnest($1::uuid[], $2::uuid[]) AS n(account_id, id) USING (account_id, id)
             """,
-            [account_id for account_id, _ in keys],
-            [call_id for _, call_id in keys],
+            *_ids(calls),
         )
-    return {(row[0], row[1]): StandingCharge(row[2], row[3], row[4]) for row in rows}
+    return {call_key(row[0], row[1]): StandingCharge(row[2], row[3], row[4]) for row in rows}
 
 
 async def replace_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> None:
     """Put the real end in the place of an orphaned one (money.md 14)."""
+    values = ", ".join(f"{name} = n.{name}" for name in _CHARGE_COLUMNS if name not in {"id", "account_id"})
     async with driver(session) as connection:
+        await _stage(connection, calls, now=now)
         await connection.execute(
             f"""
-            UPDATE charge AS c SET digest = n.digest, outcome = n.outcome, price_nano = n.price_nano,
-                cost_nano = n.cost_nano, price_book_version = n.price_book_version, plan_id = n.plan_id,
-                plan_version = n.plan_version, markup_bps = n.markup_bps, model = n.model,
-                admitted_at = n.admitted_at, booked_at = $13
-            FROM {_UNNESTED} WHERE c.account_id = n.account_id AND c.id = n.id AND c.outcome = 'orphaned'
-            """,  # noqa: S608  # our own column names
-            *_columns(calls),
-            now,
+            UPDATE charge AS c SET {values} FROM arriving_charge AS n
+            WHERE c.account_id = n.account_id AND c.id = n.id AND c.outcome = 'orphaned'
+            """  # noqa: S608  # our own column names
         )
         await connection.execute(
             """
             DELETE FROM usage_detail AS d USING unnest($1::uuid[], $2::uuid[]) AS n(account_id, id)
             WHERE d.account_id = n.account_id AND d.id = n.id
             """,
-            [call.event.account_id for call in calls],
-            [call.event.id for call in calls],
+            *_ids(calls),
         )
 
 
-async def insert_details(session: AsyncSession, calls: Mapping[Key, tuple[RatedCall, tuple[int, int]]]) -> None:
+async def insert_details(session: AsyncSession, calls: Mapping[CallKey, tuple[RatedCall, tuple[int, int]]]) -> None:
     """What the list of calls shows, with the range of each call's transfers."""
     if not calls:
         return
@@ -119,34 +134,47 @@ async def insert_details(session: AsyncSession, calls: Mapping[Key, tuple[RatedC
         await connection.copy_records_to_table("usage_detail", columns=_DETAIL_TABLE, records=records)
 
 
-def _columns(calls: Sequence[RatedCall]) -> tuple[list[Any], ...]:
-    events = [call.event for call in calls]
-    return (
-        [event.id for event in events],
-        [event.account_id for event in events],
-        [call.digest for call in calls],
-        [event.outcome for event in events],
-        [call.price_nano for call in calls],
-        [call.cost_nano for call in calls],
-        [call.book_version for call in calls],
-        [event.plan_id for event in events],
-        [event.plan_version for event in events],
-        [event.markup_bps for event in events],
-        [call.model for call in calls],
-        [event.admitted_at for event in events],
-    )
+async def _stage(connection: Any, calls: Sequence[RatedCall], *, now: datetime) -> None:
+    await connection.execute(_STAGING)
+    # What an earlier batch of the same transaction left.
+    await connection.execute("DELETE FROM arriving_charge")
+    records = [
+        (
+            call.event.id,
+            call.event.account_id,
+            call.digest,
+            call.event.outcome,
+            call.price_nano,
+            call.cost_nano,
+            "credit",
+            call.book_version,
+            call.event.plan_id,
+            call.event.plan_version,
+            call.event.markup_bps,
+            call.model,
+            call.event.admitted_at,
+            now,
+        )
+        for call in calls
+    ]
+    await connection.copy_records_to_table("arriving_charge", columns=_CHARGE_COLUMNS, records=records)
+
+
+def _ids(calls: Sequence[RatedCall]) -> tuple[list[UUID], list[UUID]]:
+    return [call.event.account_id for call in calls], [call.event.id for call in calls]
 
 
 def _detail(call: RatedCall, seqs: tuple[int, int]) -> tuple[Any, ...]:
     event = call.event
-    values = event.__dict__
-    counts = event.counts.__dict__
-    iterations = [inner.model_dump(mode="json") for inner in event.iterations]
-    allocation = [part.model_dump(mode="json") for part in event.allocation]
+    iterations, allocation = event.iterations, event.allocation
     return (
-        *(values[name] for name in _DETAIL_COLUMNS),
-        [counts[name] for name in COUNTS],
-        orjson.dumps(iterations).decode() if iterations else None,
-        orjson.dumps(allocation).decode() if allocation else None,
+        *_details_of(event.__dict__),
+        *_counts_of(event.counts.__dict__),
+        _json(iterations) if iterations else None,
+        _json(allocation) if allocation else None,
         *seqs,
     )
+
+
+def _json(parts: Sequence[Part]) -> str:
+    return orjson.dumps([part.model_dump(mode="json") for part in parts]).decode()

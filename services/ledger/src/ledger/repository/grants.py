@@ -13,6 +13,8 @@ from ledger.domain.grants import Grant, GrantSource
 from ledger.repository.driver import driver
 
 _COLUMNS = tuple(field.name for field in fields(Grant) if field.init)
+_SOURCES = {source.value: source for source in GrantSource}
+_UNITS = {unit.value: unit for unit in Unit}
 _NAMES = ", ".join(_COLUMNS)
 
 
@@ -66,7 +68,4 @@ async def update_remaining(session: AsyncSession, grants: Sequence[Grant]) -> No
 
 
 def _grant(row: Any) -> Grant:
-    values = dict(row)
-    values["source"] = GrantSource(values["source"])
-    values["unit"] = Unit(values["unit"])
-    return Grant(**values)
+    return Grant(**{**row, "source": _SOURCES[row["source"]], "unit": _UNITS[row["unit"]]})

@@ -16,10 +16,10 @@ from kit.errors import DomainError, MissingReferentError
 from kit.ids import uuid7_instant
 from kit.received import Received
 from ledger.domain.book import AccountBook
-from ledger.domain.pricing import ORPHANED, RatedCall, rate
+from ledger.domain.pricing import ORPHANED, CallKey, RatedCall, rate
 from ledger.metrics import ADMISSION_SKEWED, CALLS_BOOKED, ORPHANS_REPLACED, ORPHANS_SKIPPED
 from ledger.repository.accounts import list_known
-from ledger.repository.charges import Key, StandingCharge, insert_charges, insert_details, list_charges, replace_charges
+from ledger.repository.charges import StandingCharge, insert_charges, insert_details, list_charges, replace_charges
 from ledger.service.catalogue import Catalogue
 from ledger.service.saving import account_referent, lock_books, save
 from rating import PriceBook
@@ -48,13 +48,13 @@ class Booking:
         now = self.clock.now()
         arrivals = await self._rated(session, batch, now=now)
         chosen = _distinct(arrivals, batch)
-        calls = [call for call, _ in sorted(chosen.values(), key=lambda arrival: arrival[0].event.id.bytes)]
+        calls = [call for call, _ in sorted(chosen.values(), key=lambda arrival: arrival[0].event.id.int)]
         if not calls:
             return
         new = await insert_charges(session, calls, now=now)
         oldest = min(call.event.admitted_at for call in calls)
         books = await lock_books(session, {call.event.account_id for call in calls}, alive_at=oldest, now=now)
-        standing = await list_charges(session, chosen.keys() - new)
+        standing = await list_charges(session, [call for call in calls if call.key not in new])
         replacing = _replacing(chosen, standing, batch)
         if replacing:
             await replace_charges(session, replacing, now=now)
@@ -102,9 +102,9 @@ def _rate(received: Received[UsageRecorded], batch: Batch, prices: Mapping[int, 
     return None
 
 
-def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[Key, Arrival]:
+def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[CallKey, Arrival]:
     """One arrival per call; the rules between two of them are those against what is booked."""
-    chosen: dict[Key, Arrival] = {}
+    chosen: dict[CallKey, Arrival] = {}
     for call, received in arrivals:
         first = chosen.get(call.key)
         if first is None:
@@ -117,7 +117,9 @@ def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[Key, Arrival]:
     return chosen
 
 
-def _replacing(chosen: Mapping[Key, Arrival], standing: Mapping[Key, StandingCharge], batch: Batch) -> list[RatedCall]:
+def _replacing(
+    chosen: Mapping[CallKey, Arrival], standing: Mapping[CallKey, StandingCharge], batch: Batch
+) -> list[RatedCall]:
     """Of the calls that are booked already, those whose real end takes the place of an orphaned one."""
     replacing: list[RatedCall] = []
     for key, booked in standing.items():
@@ -156,11 +158,11 @@ def _post(
     calls: Sequence[RatedCall],
     books: Mapping[Any, AccountBook],
     *,
-    new: set[Key],
-    replaced: Mapping[Key, StandingCharge],
-) -> dict[Key, tuple[RatedCall, tuple[int, int]]]:
+    new: set[CallKey],
+    replaced: Mapping[CallKey, StandingCharge],
+) -> dict[CallKey, tuple[RatedCall, tuple[int, int]]]:
     """Burn every call that is new; the rest is only confirmed, so that its hold goes."""
-    booked: dict[Key, tuple[RatedCall, tuple[int, int]]] = {}
+    booked: dict[CallKey, tuple[RatedCall, tuple[int, int]]] = {}
     for call in calls:
         book = books[call.event.account_id]
         orphan = replaced.get(call.key)

@@ -14,6 +14,7 @@ from contracts.money import Unit
 from kit.clock import Clock
 from ledger.domain.account import Account
 from ledger.domain.grants import Grant, burn_order
+from ledger.domain.pricing import NOTHING
 from ledger.domain.requests import RequestFilter
 from ledger.domain.snapshot import snapshot
 from ledger.errors import UnknownAccountError, UnknownRequestError
@@ -96,13 +97,13 @@ class Reading:
 
     async def _cost(self, session: AsyncSession, row: Any) -> Cost | None:
         book = (await self.catalogue.books(session)).get(row.price_book_version)
-        if book is None or (not any(row.counts) and not row.iterations):
+        if book is None or (counts_of(row) == NOTHING and not row.iterations):
             return None
         return cost_of(book, _usage(row), model=row.charged_model, at=row.admitted_at)
 
 
 def counts_of(row: Any) -> Counts:
-    return Counts(**dict(zip(Counts.model_fields, row.counts, strict=False)))
+    return Counts(**{name: getattr(row, name) for name in Counts.model_fields})
 
 
 def _usage(row: Any) -> Usage:
