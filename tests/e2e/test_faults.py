@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Product
 from tests.e2e.test_the_story import MODEL, QUESTION, signed_up
 
-from sandbox.demo.customer import until
+from sandbox.demo.customer import StoryError, until
 
 pytestmark = pytest.mark.stack
 
@@ -111,6 +111,15 @@ async def test_without_kafka_calls_are_refused_before_admission_and_go_on_when_i
         return True
 
     await until("calls again", works, timeout_s=60)
+    newcomer = await signed_up(product)
+
+    async def can_buy() -> bool:
+        try:
+            return bool(await newcomer.buy("credits_10"))
+        except StoryError:
+            return False
+
+    await until("checkout for an account made after the outage", can_buy, timeout_s=60)
 
 
 async def test_a_redis_that_lost_its_memory_is_rebuilt_from_the_ledger(product: Product) -> None:

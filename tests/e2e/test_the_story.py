@@ -29,7 +29,7 @@ async def signed_up(product: Product) -> Customer:
         except StoryError:
             return False
 
-    await until("the trial's credits", granted)
+    await until("the trial's credits", granted, timeout_s=60)
     return customer
 
 

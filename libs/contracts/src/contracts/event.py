@@ -72,21 +72,30 @@ class Event(Part):
         """The bytes for Kafka; `source` is the service that states the fact."""
         data = self.model_dump(mode="json")
         event_id, time = data.pop("id"), data.pop("time")
-        envelope = {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": f"faregate/{source}",
-            "type": self.type,
-            "subject": self.key,
-            "time": time,
-            "datacontenttype": "application/json",
-            "data": data,
-        }
-        return orjson.dumps(envelope)
+        return encode_fields(
+            event_id=event_id, time=time, source=source, event_type=self.type, subject=self.key, data=data
+        )
 
     @classmethod
     def from_envelope(cls, envelope: Mapping[str, Any]) -> Self:
         return cls.model_validate({**envelope["data"], "id": envelope["id"], "time": envelope["time"]})
+
+
+def encode_fields(
+    *, event_id: str, time: str, source: str, event_type: str, subject: str, data: Mapping[str, Any]
+) -> bytes:
+    """The envelope round JSON values that are an event's already; `Event.encode` for everyone who is not in a hurry."""
+    envelope = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": f"faregate/{source}",
+        "type": event_type,
+        "subject": subject,
+        "time": time,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    return orjson.dumps(envelope)
 
 
 @dataclass(frozen=True, slots=True)

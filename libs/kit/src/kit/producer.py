@@ -49,6 +49,7 @@ class Producer:
                 compression_type="lz4",
                 request_timeout_ms=int(self._timeout_s * 1000),
                 metadata_max_age_ms=30_000,
+                retry_backoff_ms=250,
             )
             try:
                 async with asyncio.timeout(self._timeout_s):

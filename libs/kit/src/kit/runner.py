@@ -17,6 +17,7 @@ from kit.clock import Clock
 from kit.consumer import Consumer
 from kit.database import Database, is_transient
 from kit.received import Record, SetAside
+from kit.tasks import is_stopping
 
 log = logging.get(__name__)
 
@@ -24,6 +25,9 @@ STUCK_AFTER_S: Final = 120.0
 RETRY_IN_PLACE_S: Final = 60.0
 PARKED_ALARM_S: Final = 900.0
 PARKED_SWEEP_S: Final = 30.0
+# A member that was killed keeps its place for its session time-out, and joining waits for that.
+START_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 8.0
 
 
 async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
@@ -62,6 +66,7 @@ class Runner:
             allow_auto_create_topics=False,
             logger=None,
             log_level=stdlib_logging.WARNING,
+            retry_backoff_ms=500,
             consumer_only=True,
         )
         self._subscriber = self._broker.subscriber(
@@ -85,23 +90,33 @@ class Runner:
             await self._retry_parked()
         finally:
             self._stopping = True
-            with suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(8):
-                    await self._broker.stop()
+            await self._stop_broker()
 
     async def _start(self) -> None:
         backoff = Backoff()
         while True:
             try:
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(START_TIMEOUT_S):
                     await self._broker.start()
                 return
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_stopping():
+                    raise
                 log.warning("kit.consumer_start_delayed", group=self._consumer.group, reason=type(error).__name__)
-                with suppress(TimeoutError, KafkaError):
-                    async with asyncio.timeout(5):
-                        await self._broker.stop()
+                await self._stop_broker()
                 await asyncio.sleep(backoff.next_s())
+
+    async def _stop_broker(self) -> None:
+        with suppress(TimeoutError, KafkaError, OSError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._broker.stop()
+
+    async def _restart_if_ended(self) -> None:
+        """A cancellation that aiokafka let out ends FastStream's loop without a word: start it again."""
+        if any(task.done() for task in self._subscriber.tasks):
+            log.error("kit.consumer_ended", group=self._consumer.group)
+            await self._stop_broker()
+            await self._start()
 
     async def _on_batch(self, message: KafkaMessage) -> None:
         raw = message.raw_message
@@ -115,7 +130,9 @@ class Runner:
                 await message.ack()
                 self._progressed()
                 return
-            except Exception as error:  # noqa: BLE001  # whatever it is, the batch must be tried again
+            except (Exception, asyncio.CancelledError) as error:  # whatever it is, the batch must be tried again
+                if isinstance(error, asyncio.CancelledError) and is_stopping():
+                    raise
                 self._failing = type(error).__name__
                 self._last_progress = self._clock.monotonic()
                 log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
@@ -161,6 +178,7 @@ class Runner:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._released.wait(), 5.0)
             self._released.clear()
+            await self._restart_if_ended()
             try:
                 if self._clock.monotonic() - swept > PARKED_SWEEP_S:
                     # What an event waited for may have appeared while the event was being parked.

@@ -49,6 +49,7 @@ class StateReader:
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=200,
                 request_timeout_ms=5_000,
+                retry_backoff_ms=500,
             )
             try:
                 await kafka.start()

@@ -157,8 +157,8 @@ async def _pay(customer: Customer, screen: Screen) -> None:
 
 async def _check_the_books(customer: Customer, screen: Screen) -> None:
     screen.step("Check the books")
-    requests = await customer.all_pages("/v1/requests")
     await until("every call charged", lambda: _settled(customer))
+    requests = await customer.all_pages("/v1/requests")
     transactions = await customer.all_pages("/ledger/transactions")
     total = sum((Decimal(one["amount_credits"]) for one in transactions), Decimal(0))
     balance = await customer.balance()

@@ -5,7 +5,7 @@ from uuid import UUID
 from contracts.money import AccountState
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Account:
     """A paying party's row; it changes only while it is locked. `version` is that of its admission state."""
 

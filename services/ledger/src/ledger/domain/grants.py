@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -30,7 +30,7 @@ PRIORITY: Final = {
 """Lower burns first: what a period takes away before what was bought to keep."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Grant:
     """An amount of one unit that an account may use in `[starts_at, expires_at)`; unique per account, rule and period.
 
@@ -51,10 +51,10 @@ class Grant:
     payment_id: str | None
     paid_minor: int | None
     created_at: datetime
-    ledger_account: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.ledger_account = f"grant:{self.id}"
+    @property
+    def ledger_account(self) -> str:
+        return f"grant:{self.id}"
 
     def valid_at(self, instant: datetime) -> bool:
         return self.starts_at <= instant and (self.expires_at is None or instant < self.expires_at)

@@ -61,7 +61,7 @@ def rate(event: UsageRecorded, *, digest: bytes, books: Mapping[int, PriceBook])
     model = event.model_served or event.model_asked
     if event.price_book_version not in books:
         raise MissingReferentError(book_referent(event.price_book_version))
-    if event.counts == NOTHING and not event.iterations:
+    if not any(event.counts.__dict__.values()) and not event.iterations:
         return RatedCall(event, digest, model, 0, 0, event.price_book_version)
     rated = _charge(event, model=model, books=books)
     if max(rated.price_nano, rated.cost_nano) > MAX_AMOUNT:

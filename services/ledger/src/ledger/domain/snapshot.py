@@ -1,66 +1,88 @@
-"""An account's whole admission state, as gateways need it (money.md 4)."""
+"""An account's whole admission state, as gateways need it (money.md 4).
+
+One is made per account and batch, so it is put together as the JSON values that `BalanceChanged` would have, without
+the model; a test holds the two against each other.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.billing import PlanPublished
+from contracts.event import encode_fields
 from contracts.ledger import BalanceChanged, Limits
 from kit.ids import fact_id
 from ledger.domain.account import Account
-from ledger.domain.grants import Grant, burn_order
+from ledger.domain.grants import Grant
 
 UNLIMITED: Final = Limits()
 
 
-@dataclass(frozen=True, slots=True)
 class Terms:
     """What an account's calls are subject to: its plan version, and the markup of the price book in force."""
 
-    plan: PlanPublished | None
-    book_markup_bps: int
+    def __init__(self, plan: PlanPublished | None, *, book_markup_bps: int) -> None:
+        own = plan.markup_bps if plan else None
+        self.plan = plan
+        self.markup_bps = book_markup_bps if own is None else own
 
-    @property
-    def markup_bps(self) -> int:
-        if self.plan is not None and self.plan.markup_bps is not None:
-            return self.plan.markup_bps
-        return self.book_markup_bps
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "plan_id": plan.plan_id if plan else None,
+            "plan_version": plan.version if plan else None,
+            "admission": plan.admission if plan else "strict",
+            "models": list(plan.models) if plan and plan.models is not None else None,
+            "limits": (plan.limits if plan else UNLIMITED).model_dump(mode="json"),
+            "markup_bps": self.markup_bps,
+        }
 
 
 def snapshot(
     account: Account, grants: Iterable[Grant], *, terms: Terms, now: datetime, applied: Sequence[UUID] = ()
-) -> BalanceChanged:
-    """The state at `account.version`; what has expired or is used up is left out, what starts later is not."""
-    plan = terms.plan
-    usable = sorted((grant for grant in grants if grant.remaining > 0 and not grant.expired_at(now)), key=burn_order)
-    return BalanceChanged.model_validate(
-        {
-            "id": fact_id("balance", account.id, account.version),
-            "time": now,
-            "account_id": account.id,
-            "version": account.version,
-            "state": account.state,
-            "plan_id": plan.plan_id if plan else None,
-            "plan_version": plan.version if plan else None,
-            "admission": plan.admission if plan else "strict",
-            "models": plan.models if plan else None,
-            "limits": plan.limits if plan else UNLIMITED,
-            "markup_bps": terms.markup_bps,
-            "debt_nano": account.debt_nano,
-            # As plain values, so that the whole event is validated in one pass: one is made per account and batch.
-            "slices": [
-                {
-                    "slice_id": grant.id,
-                    "unit": grant.unit,
-                    "amount": grant.remaining,
-                    "starts_at": grant.starts_at,
-                    "expires_at": grant.expires_at,
-                }
-                for grant in usable
-            ],
-            "applied": applied,
-            "arming": account.arming,
-        }
+) -> dict[str, Any]:
+    """The data of `ledger.balance-changed.v1` at `account.version`; `grants` come in burn order.
+
+    What has expired or is used up is left out, what starts later is not.
+    """
+    return {
+        "account_id": str(account.id),
+        "version": account.version,
+        "state": account.state,
+        **terms.fields,
+        "debt_nano": str(account.debt_nano),
+        "overage_room_nano": "0",
+        "slices": [_slice(grant) for grant in grants if grant.remaining > 0 and not grant.expired_at(now)],
+        "applied": [str(call_id) for call_id in applied],
+        "arming": account.arming,
+    }
+
+
+def encoded_snapshot(data: dict[str, Any], *, source: str, now: datetime) -> bytes:
+    """The snapshot as the event that announces it."""
+    account_id = data["account_id"]
+    return encode_fields(
+        event_id=str(fact_id("balance", account_id, data["version"])),
+        time=_instant(now),
+        source=source,
+        event_type=BalanceChanged.type,
+        subject=account_id,
+        data=data,
     )
+
+
+def _slice(grant: Grant) -> dict[str, Any]:
+    return {
+        "slice_id": str(grant.id),
+        "unit": grant.unit,
+        "amount": str(grant.remaining),
+        "starts_at": _instant(grant.starts_at),
+        "expires_at": None if grant.expires_at is None else _instant(grant.expires_at),
+    }
+
+
+def _instant(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"

@@ -24,6 +24,6 @@ def build_router(reading: Reading, positions: UsagePositions) -> APIRouter:
     async def snapshot(account_id: UUID, body: SnapshotRequest, _: ServiceDep, database: DatabaseDep) -> dict[str, Any]:
         await positions.wait_applied(account_id)
         async with database.reading() as session:
-            return (await reading.snapshot(session, account_id, calls=body.calls)).payload()
+            return await reading.snapshot(session, account_id, calls=body.calls)
 
     return router

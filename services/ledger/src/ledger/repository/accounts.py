@@ -42,7 +42,7 @@ async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) ->
     """Lock the rows in order of id, so that two writers of the same accounts never wait for each other in a ring."""
     async with driver(session) as connection:
         rows = await connection.fetch(f"{_SELECT} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", list(account_ids))
-    return {row["id"]: Account(**row) for row in rows}
+    return {row["id"]: Account(*row) for row in rows}
 
 
 async def find_account(session: AsyncSession, account_id: UUID) -> Account | None:

@@ -12,7 +12,7 @@ from ledger import tables
 from ledger.domain.grants import Grant, GrantSource
 from ledger.repository.driver import driver
 
-_COLUMNS = tuple(field.name for field in fields(Grant) if field.init)
+_COLUMNS = tuple(field.name for field in fields(Grant))
 _SOURCES = {source.value: source for source in GrantSource}
 _UNITS = {unit.value: unit for unit in Unit}
 _NAMES = ", ".join(_COLUMNS)
@@ -68,4 +68,6 @@ async def update_remaining(session: AsyncSession, grants: Sequence[Grant]) -> No
 
 
 def _grant(row: Any) -> Grant:
-    return Grant(**{**row, "source": _SOURCES[row["source"]], "unit": _UNITS[row["unit"]]})
+    # By position: columns are selected in the order of the fields, and most of what a batch reads is grants.
+    grant_id, account_id, source, unit, *rest = row
+    return Grant(grant_id, account_id, _SOURCES[source], _UNITS[unit], *rest)

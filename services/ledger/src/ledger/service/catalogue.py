@@ -32,6 +32,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._books: dict[int, PriceBook] = {}
         self._plans: dict[tuple[str, int], PlanPublished] = {}
+        self._terms: dict[tuple[tuple[str, int] | None, int], Terms] = {}
 
     async def books(self, session: AsyncSession) -> Mapping[int, PriceBook]:
         """Every published version."""
@@ -61,8 +62,12 @@ class Catalogue:
 
     async def terms(self, session: AsyncSession, account: Account, *, book: PriceBook) -> Terms:
         """What the account's calls are subject to while `book` is in force."""
-        plan = await self.plan(session, *account.plan) if account.plan else None
-        return Terms(plan, book.markup_bps)
+        key = (account.plan, book.version)
+        known = self._terms.get(key)
+        if known is None:
+            plan = await self.plan(session, *account.plan) if account.plan else None
+            known = self._terms[key] = Terms(plan, book_markup_bps=book.markup_bps)
+        return known
 
 
 def plan_referent(plan_id: str, version: int) -> str:

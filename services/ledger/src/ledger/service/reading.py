@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.gateway import Counts
-from contracts.ledger import BalanceChanged
 from contracts.money import Unit
 from kit.clock import Clock
 from ledger.domain.account import Account
@@ -65,7 +64,7 @@ class Reading:
         grants = (await list_grants(session, [account_id], alive_at=now))[account_id]
         return Balance(account, sorted(grants, key=burn_order), now)
 
-    async def snapshot(self, session: AsyncSession, account_id: UUID, *, calls: Sequence[UUID]) -> BalanceChanged:
+    async def snapshot(self, session: AsyncSession, account_id: UUID, *, calls: Sequence[UUID]) -> dict[str, Any]:
         """The admission state now, naming those of `calls` that are booked; the version stays."""
         balance = await self.balance(session, account_id)
         book = await self.catalogue.book_in_force(session, now=balance.as_of)

@@ -6,15 +6,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.event import Event
-from contracts.ledger import ThresholdCrossed
+from contracts.ledger import BalanceChanged, ThresholdCrossed
 from contracts.money import Unit
-from kit import outbox
+from kit.database import SOURCE
 from kit.errors import MissingReferentError
 from kit.ids import fact_id
 from ledger.domain.book import AccountBook
-from ledger.domain.snapshot import snapshot
+from ledger.domain.snapshot import encoded_snapshot, snapshot
 from ledger.repository.accounts import lock_accounts
+from ledger.repository.announcements import Record, insert_announcements
 from ledger.repository.grants import list_grants
 from ledger.repository.transfers import save_books
 from ledger.service.catalogue import Catalogue
@@ -49,22 +49,24 @@ async def save(session: AsyncSession, books: Collection[AccountBook], *, catalog
     if not books:
         return
     price_book = await catalogue.book_in_force(session, now=now)
-    events: list[Event] = []
+    records: list[Record] = []
+    source = session.info[SOURCE]
     for book in books:
         account = book.account
         account.version += 1
-        events += _crossings(book)
+        records += [(event.type, event.key.encode(), event.encode(source)) for event in _crossings(book)]
         terms = await catalogue.terms(session, account, book=price_book)
-        events.append(snapshot(account, book.grants, terms=terms, now=now, applied=book.applied))
+        state = snapshot(account, book.grants, terms=terms, now=now, applied=book.applied)
+        records.append((BalanceChanged.type, str(account.id).encode(), encoded_snapshot(state, source=source, now=now)))
     await save_books(session, books)
-    await outbox.add(session, *events)
+    await insert_announcements(session, records)
 
 
 def account_referent(account_id: UUID) -> str:
     return f"account:{account_id}"
 
 
-def _crossings(book: AccountBook) -> list[Event]:
+def _crossings(book: AccountBook) -> list[ThresholdCrossed]:
     account = book.account
     return [
         ThresholdCrossed(
