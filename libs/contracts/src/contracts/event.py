@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
 
@@ -82,9 +83,9 @@ class Event(Part):
 
 
 def encode_fields(
-    *, event_id: str, time: str, source: str, event_type: str, subject: str, data: Mapping[str, Any]
+    *, event_id: str, time: str | datetime, source: str, event_type: str, subject: str, data: Mapping[str, Any]
 ) -> bytes:
-    """The envelope round JSON values that are an event's already; `Event.encode` for everyone who is not in a hurry."""
+    """The envelope round what are JSON values already, times (UTC) aside; `Event.encode` unless there is a hurry."""
     envelope = {
         "specversion": "1.0",
         "id": event_id,
@@ -95,7 +96,7 @@ def encode_fields(
         "datacontenttype": "application/json",
         "data": data,
     }
-    return orjson.dumps(envelope)
+    return orjson.dumps(envelope, option=orjson.OPT_UTC_Z)
 
 
 @dataclass(frozen=True, slots=True)

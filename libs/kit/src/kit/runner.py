@@ -48,7 +48,7 @@ class Runner:
         database: Database,
         bootstrap: str,
         clock: Clock,
-        max_records: int = 1000,
+        max_records: int = 2000,
         poll_ms: int = 50,
     ) -> None:
         self._consumer = consumer

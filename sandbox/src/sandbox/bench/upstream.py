@@ -8,7 +8,7 @@ Answers `POST /v1/messages` at once, streamed when the body says so.
 import asyncio
 import json
 import sys
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 
@@ -67,8 +67,7 @@ class Provider(asyncio.Protocol):
     whole = _whole()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._buffer = b""
 
     def data_received(self, data: bytes) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.dataplane.ending import Progress, ending_of
-from gateway.dataplane.usage_seen import UsageSeen
+from gateway.usage.ending import Progress, ending_of
+from gateway.usage.seen import UsageSeen
 
 
 def seen(*, stop_reason: str | None = None, output: int = 1, model: str = "m") -> UsageSeen:

@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 
 import gateway
-from gateway.dataplane.headers import to_client, to_provider, to_service
 from gateway.dataplane.refusals import credits_text
 from gateway.dataplane.routes import ModelApi, UndeclaredRouteError
 from gateway.dataplane.upstream import FREE, PAID, UnmeteredRouteError, Upstream, UpstreamRequest
+from gateway.headers import to_client, to_provider, to_service
 
 SOURCE = Path(gateway.__file__).parent
 

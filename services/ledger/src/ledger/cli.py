@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from kit import logging
 from kit.cli import build_cli
 from kit.database import Database
 from kit.errors import DomainError
@@ -105,6 +106,7 @@ def _instant(text: str | None) -> datetime | None:
 
 def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
     settings = load(LedgerSettings, service="ledger")
+    logging.configure("ledger", settings.log_level)
 
     async def run() -> T:
         database = Database(settings.database_url.get_secret_value(), source="ledger", pool_size=1)

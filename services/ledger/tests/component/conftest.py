@@ -58,7 +58,7 @@ class Running:
     async def until(self, query: str, *values: object, timeout_s: float = 30.0) -> None:
         """Wait until the query's first value is true."""
         async with asyncio.timeout(timeout_s):
-            while not await self.connection.fetchval(query, *values):
+            while not await self.connection.fetchval(query, *values):  # noqa: ASYNC110  # another process writes it
                 await asyncio.sleep(0.03)
 
     async def new_account(self) -> UUID:

@@ -1,5 +1,6 @@
 """What customers, operators and gateways get over HTTP, and what is refused."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -7,6 +8,8 @@ import pytest
 from factories import CALL_NANO, CREDIT, allocated
 
 from kit.testing import Signer
+from ledger.adapters.positions import UsagePositions
+from ledger.errors import BehindError
 
 
 async def test_the_balance_names_plan_grants_and_version(running: Any) -> None:
@@ -122,8 +125,6 @@ async def test_an_adjustment_is_applied_once_per_key_and_another_body_is_refused
 
     first = await running.post("/ledger/operator/adjustments", body, token=token, key=key)
     assert (first.status_code, first.json()["available_credits"]) == (201, "7.5")
-    again = running.signer.user_token
-    assert again
     row = await running.connection.fetchrow("SELECT * FROM adjustment WHERE account_id = $1", account_id)
     assert row["reason"] == "goodwill for an outage"
 
@@ -228,9 +229,6 @@ async def test_a_snapshot_is_given_once_all_that_was_written_is_applied(running:
 
 
 async def test_a_snapshot_is_refused_while_the_ledger_is_behind(prepared: Any) -> None:
-    from ledger.adapters.positions import UsagePositions  # noqa: PLC0415
-    from ledger.errors import BehindError  # noqa: PLC0415
-
     account_id = uuid4()
     await prepared.send(prepared.make.usage(account_id))
     positions = UsagePositions(prepared.stack.kafka_bootstrap, group="ledger")
@@ -242,11 +240,9 @@ async def test_a_snapshot_is_refused_while_the_ledger_is_behind(prepared: Any) -
 
 
 async def test_health_readiness_and_the_openapi_document_answer(running: Any) -> None:
-    import asyncio  # noqa: PLC0415
-
     assert (await running.http.get("/health/live")).status_code == 200
     async with asyncio.timeout(15):
-        while (await running.http.get("/health/ready")).status_code != 200:
+        while (await running.http.get("/health/ready")).status_code != 200:  # noqa: ASYNC110  # it is asked over HTTP
             await asyncio.sleep(0.1)
     paths = (await running.http.get("/ledger/openapi.json")).json()["paths"]
     assert {"/ledger/balance", "/v1/requests/{request_id}", "/ledger/operator/adjustments"} <= paths.keys()

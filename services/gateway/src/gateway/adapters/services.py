@@ -7,7 +7,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from gateway.dataplane.headers import Header, from_service
+from gateway.headers import Header, from_service
 from kit import logging
 from kit.errors import UnavailableError
 

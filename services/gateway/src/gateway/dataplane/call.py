@@ -14,11 +14,11 @@ from gateway.admission.types import Admitted
 from gateway.dataplane.ask import Ask
 from gateway.dataplane.bounds import likely_tokens
 from gateway.dataplane.client import Client
-from gateway.dataplane.ending import Cut, Ending, Progress, ending_of, price_of_ending
-from gateway.dataplane.headers import Header, to_client
 from gateway.dataplane.tee import MessageTee, StreamTee
 from gateway.dataplane.upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
 from gateway.errors import ModelApiError, overloaded, unavailable
+from gateway.headers import Header, to_client
+from gateway.usage.ending import Cut, Ending, Progress, ending_of, price_of_ending
 from gateway.usage.publisher import UsagePublisher
 from gateway.usage.report import CallReport, usage_event
 from kit import logging

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.dataplane.headers import Header, first
 from gateway.errors import ModelApiError
+from gateway.headers import Header, first
 from kit import logging
 
 log = logging.get(__name__)

@@ -9,10 +9,10 @@ import orjson
 from gateway.catalog.prices import PriceBooks
 from gateway.dataplane.ask import named_model, parse_object
 from gateway.dataplane.client import Client
-from gateway.dataplane.headers import Header, to_client
 from gateway.dataplane.messages import MOST_BODY_BYTES
 from gateway.dataplane.upstream import Upstream, UpstreamError, UpstreamRequest
 from gateway.errors import ModelApiError, overloaded, unavailable
+from gateway.headers import Header, to_client
 from gateway.identity.credentials import Credentials
 from kit.clock import Clock
 

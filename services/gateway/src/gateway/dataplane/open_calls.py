@@ -5,7 +5,7 @@ from uuid import UUID
 
 from gateway import metrics
 from gateway.dataplane.call import Call
-from gateway.dataplane.ending import Cut
+from gateway.usage.ending import Cut
 from kit import logging
 
 log = logging.get(__name__)

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from gateway.dataplane.frames import FrameCutter, Piece
-from gateway.dataplane.usage_seen import UsageSeen
+from gateway.usage.seen import UsageSeen
 
 Terminal = Literal["stop", "error"]
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import aiohttp
 from yarl import URL
 
-from gateway.dataplane.headers import Header, to_provider
+from gateway.headers import Header, to_provider
 
 FREE: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "/v1/messages/count_tokens"): "the provider counts without charge",

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.adapters.services import ServiceAnswer, Services
-from gateway.dataplane.headers import Header, first, to_service
+from gateway.headers import Header, first, to_service
 from gateway.identity.credentials import Credentials, is_api_key, presented_credential
 
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

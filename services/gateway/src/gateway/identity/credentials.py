@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.dataplane.headers import Header, first
+from gateway.headers import Header, first
 from gateway.identity.api_keys import ApiKeys, Credential
 from kit.identity import Revocations
 from kit.tokens import InvalidTokenError, TokenVerifier

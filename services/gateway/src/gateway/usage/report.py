@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.gateway import Allocation, UsageRecorded
 from gateway.admission.types import Admitted
-from gateway.dataplane.ending import Ending, Progress
+from gateway.usage.ending import Ending, Progress
 from kit.tokens import Caller
 
 

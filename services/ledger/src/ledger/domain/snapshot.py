@@ -1,11 +1,11 @@
 """An account's whole admission state, as gateways need it (money.md 4).
 
-One is made per account and batch, so it is put together as the JSON values that `BalanceChanged` would have, without
-the model; a test holds the two against each other.
+One is made per account and batch, so it is put together as the values that `BalanceChanged` would have, without the
+model; a test holds the two against each other.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
@@ -66,7 +66,7 @@ def encoded_snapshot(data: dict[str, Any], *, source: str, now: datetime) -> byt
     account_id = data["account_id"]
     return encode_fields(
         event_id=str(fact_id("balance", account_id, data["version"])),
-        time=_instant(now),
+        time=now,
         source=source,
         event_type=BalanceChanged.type,
         subject=account_id,
@@ -77,12 +77,8 @@ def encoded_snapshot(data: dict[str, Any], *, source: str, now: datetime) -> byt
 def _slice(grant: Grant) -> dict[str, Any]:
     return {
         "slice_id": str(grant.id),
-        "unit": grant.unit,
+        "unit": grant.unit.value,
         "amount": str(grant.remaining),
-        "starts_at": _instant(grant.starts_at),
-        "expires_at": None if grant.expires_at is None else _instant(grant.expires_at),
+        "starts_at": grant.starts_at,
+        "expires_at": grant.expires_at,
     }
-
-
-def _instant(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"

@@ -14,6 +14,13 @@ from ledger.repository.driver import driver
 _COLUMNS = tuple(field.name for field in fields(Account))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM account"  # noqa: S608  # our own column names
 
+_MOVING = ("id", "version", "debt_nano", "transfer_seq", "arming", "armed_base", "crossed")
+_STAGING = """
+CREATE TEMPORARY TABLE IF NOT EXISTS moved_account (
+    id uuid, version bigint, debt_nano bigint, transfer_seq bigint, arming integer, armed_base bigint, crossed text[]
+) ON COMMIT DELETE ROWS
+"""
+
 
 async def insert_account(session: AsyncSession, account_id: UUID, *, now: datetime) -> bool:
     """False when the account is there already."""
@@ -59,22 +66,18 @@ async def list_known(session: AsyncSession, account_ids: Collection[UUID]) -> se
 
 
 async def update_accounts(session: AsyncSession, accounts: Sequence[Account]) -> None:
+    """What every posting moves; by COPY, because arrays as parameters cost the driver more."""
     async with driver(session) as connection:
+        await connection.execute(_STAGING)
+        await connection.execute("DELETE FROM moved_account")
+        records = [tuple(getattr(account, name) for name in _MOVING) for account in accounts]
+        await connection.copy_records_to_table("moved_account", columns=_MOVING, records=records)
         await connection.execute(
             """
             UPDATE account AS a SET version = n.version, debt_nano = n.debt_nano, transfer_seq = n.transfer_seq,
-                arming = n.arming, armed_base = n.armed_base, crossed = string_to_array(n.crossed, ',')
-            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[])
-                AS n(id, version, debt_nano, transfer_seq, arming, armed_base, crossed)
-            WHERE a.id = n.id
-            """,
-            [account.id for account in accounts],
-            [account.version for account in accounts],
-            [account.debt_nano for account in accounts],
-            [account.transfer_seq for account in accounts],
-            [account.arming for account in accounts],
-            [account.armed_base for account in accounts],
-            [",".join(account.crossed) for account in accounts],
+                arming = n.arming, armed_base = n.armed_base, crossed = n.crossed
+            FROM moved_account AS n WHERE a.id = n.id
+            """
         )
 
 

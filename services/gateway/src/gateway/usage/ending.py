@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.gateway import Basis, Counts, IterationCounts, Outcome
-from gateway.dataplane.usage_seen import UsageSeen
+from gateway.usage.seen import UsageSeen
 from rating import Iteration, PriceBook, TokenCounts, Usage, cost_of, price_of
 
 Cut = Literal["client_gone", "shutdown", "swept"]
