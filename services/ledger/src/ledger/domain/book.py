@@ -94,7 +94,7 @@ class AccountBook:
 
     def give_back(self, grant: Grant, *, taken: int, owed: int, reference: str) -> None:
         """Invert what `take_back` did; debt that was repaid meanwhile comes back to the grant."""
-        forgiven = owed
+        forgiven = min(owed, self.account.debt_nano)
         kind, returned = TransferKind.REINSTATEMENT, taken + owed - forgiven
         if forgiven:
             self.account.debt_nano -= forgiven
