@@ -38,7 +38,7 @@ def _service(name: str, environments: Environments) -> Program:
         env=environments.of_service(name),
         ports=(environments.addresses.port(name),),
         needs=(TOPICS, "postgres" if has_database else "redis"),
-        prepare=(sys.executable, "-m", name, "migrate") if has_database else None,
+        prepare=(sys.executable, "-m", "sandbox.migrate", name) if has_database else None,
         ready_path="/health/ready",
     )
 
