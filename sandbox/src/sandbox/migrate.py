@@ -4,6 +4,7 @@ Four services start together on two cores; what they import would cost more than
 """
 
 import os
+import runpy
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +19,14 @@ def main(service: str) -> int:
     if url is None or spec is None or spec.origin is None:
         sys.stderr.write(f"{service} cannot be migrated: {variable} is not set, or there is no such service\n")
         return 2
-    migrations.upgrade(Path(spec.origin).parents[2] / "migrations", url)
-    sys.stdout.write(f"{service}: database is at head\n")
+    folder = Path(spec.origin).parents[2] / "migrations"
+    if folder.is_dir():
+        migrations.upgrade(folder, url)
+        sys.stdout.write(f"{service}: database is at head\n")
+    else:
+        # Installed without its sources: then only its own command knows where they are.
+        sys.argv = [service, "migrate"]
+        runpy.run_module(service, run_name="__main__", alter_sys=True)
     return 0
 
 

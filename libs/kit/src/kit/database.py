@@ -24,6 +24,7 @@ class Database:
             max_overflow=5,
             pool_timeout=5,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": source}},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info={SOURCE: source})

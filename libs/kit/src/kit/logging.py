@@ -1,8 +1,9 @@
 """Structured logs in JSON; what could hold a secret or an address is struck out."""
 
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -20,6 +21,10 @@ _SECRET_WORDS: Final = (
     "cookie",
 )
 _STRUCK: Final = "[struck out]"
+# The last line of defence, for texts that others wrote: e-mail addresses, our keys, providers' keys, JWTs.
+_SECRET_SHAPES: Final = re.compile(
+    r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]+|\bfg_(?:live|test)_\w+|\b(?:sk|rk|whsec)[-_][\w-]{8,}|\beyJ[\w-]+\.[\w.-]+"
+)
 
 
 def configure(service: str, level: str = "INFO") -> None:
@@ -28,8 +33,8 @@ def configure(service: str, level: str = "INFO") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _strike_secrets,
         structlog.processors.format_exc_info,
+        _strike_secrets,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -66,10 +71,23 @@ def configure(service: str, level: str = "INFO") -> None:
 
 
 def _strike_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for name in event:
-        if name != "event" and any(word in name.lower() for word in _SECRET_WORDS):
-            event[name] = _STRUCK
+    for name, value in event.items():
+        event[name] = _STRUCK if name != "event" and _is_secret(name) else _struck(value)
     return event
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
+def _struck(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SECRET_SHAPES.sub(_STRUCK, value)
+    if isinstance(value, Mapping):
+        return {name: _STRUCK if _is_secret(str(name)) else _struck(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_struck(one) for one in value]
+    return value
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

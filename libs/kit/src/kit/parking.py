@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.database import PARKED_RELEASED
+from kit.ids import fact_id
 from kit.received import Received, StoredRecord
 from kit.tables import parked_table
 
@@ -20,7 +22,7 @@ async def park(session: AsyncSession, group: str, waiting: Sequence[tuple[Receiv
     rows = [
         {
             "consumer": group,
-            "id": received.event.id,
+            "id": _place_id(received),
             "referent": referent,
             "topic": received.record.topic,
             "partition": received.record.partition,
@@ -37,6 +39,12 @@ async def park(session: AsyncSession, group: str, waiting: Sequence[tuple[Receiv
         ),
         rows,
     )
+
+
+def _place_id(received: Received[Any]) -> UUID:
+    """One row per record: two records may share an event's id and differ, as a call's `orphaned` and its real end."""
+    record = received.record
+    return fact_id(received.event.id, record.topic, record.partition, record.offset)
 
 
 async def release(session: AsyncSession, *referents: str) -> None:

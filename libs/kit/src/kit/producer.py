@@ -54,8 +54,10 @@ class Producer:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     await kafka.start()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
                 await _stopped(kafka)
+                if isinstance(error, asyncio.CancelledError) and is_stopping():
+                    raise
                 raise ProducerError(f"Kafka is not reachable: {type(error).__name__}") from error
             self._kafka = kafka
 
@@ -100,5 +102,7 @@ async def _stopped(kafka: AIOKafkaProducer) -> None:
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await kafka.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and is_stopping():
+            raise
         log.warning("kit.producer_stop_failed", reason=type(error).__name__)

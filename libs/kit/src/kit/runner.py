@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit import dlq, logging, metrics, parking
 from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.consumer import Consumer
 from kit.database import Database, is_transient
-from kit.received import Record, SetAside
+from kit.received import Record, SetAside, StoredRecord
 from kit.tasks import is_stopping
 
 log = logging.get(__name__)
@@ -25,9 +27,13 @@ STUCK_AFTER_S: Final = 120.0
 RETRY_IN_PLACE_S: Final = 60.0
 PARKED_ALARM_S: Final = 900.0
 PARKED_SWEEP_S: Final = 30.0
+RELEASED_AT_ONCE: Final = 200
 # A member that was killed keeps its place for its session time-out, and joining waits for that.
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 8.0
+# aiokafka tries a commit again for as long as Kafka is away.
+COMMIT_TIMEOUT_S: Final = 10.0
+BEHIND_TIMEOUT_S: Final = 1.0
 
 
 async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
@@ -56,6 +62,7 @@ class Runner:
         self._clock = clock
         self._released = asyncio.Event()
         self._busy_since: float | None = None
+        self._waiting_since: float | None = None
         self._last_progress = clock.monotonic()
         self._failing: str | None = None
         self._stopping = False
@@ -107,9 +114,13 @@ class Runner:
                 await asyncio.sleep(backoff.next_s())
 
     async def _stop_broker(self) -> None:
-        with suppress(TimeoutError, KafkaError, OSError):
+        try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._broker.stop()
+        except (TimeoutError, KafkaError, OSError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_stopping():
+                raise
+            log.warning("kit.consumer_stop_failed", group=self._consumer.group, reason=type(error).__name__)
 
     async def _restart_if_ended(self) -> None:
         """A cancellation that aiokafka let out ends FastStream's loop without a word: start it again."""
@@ -123,11 +134,15 @@ class Runner:
         records: Sequence[Record] = raw if isinstance(raw, tuple) else (raw,)
         backoff = Backoff(first_s=0.2)
         began = self._busy_since = self._clock.monotonic()
+        applied = False
         while not self._stopping and self._clock.monotonic() - began < RETRY_IN_PLACE_S:
             # FastStream skips a batch whose handler raises, so nothing may leave this loop but an applied batch.
             try:
-                await self._apply_or_isolate(records)
-                await message.ack()
+                if not applied:
+                    await self._apply_or_isolate(records)
+                    applied = True
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    await message.ack()
                 self._progressed()
                 return
             except (Exception, asyncio.CancelledError) as error:  # whatever it is, the batch must be tried again
@@ -138,8 +153,20 @@ class Runner:
                 log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
                 await asyncio.sleep(backoff.next_s())
         # Longer would exceed the poll interval: give the records back and fetch them anew.
-        await message.nack()
+        self._give_back(records)
         self._busy_since = None
+
+    def _give_back(self, records: Sequence[Record]) -> None:
+        """Rewind each partition to its first record; `nack` would stop at one that is no longer ours."""
+        earliest: dict[TopicPartition, int] = {}
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+        kafka = self._subscriber.consumer
+        for partition, offset in earliest.items():
+            with suppress(KafkaError):
+                if kafka is not None:
+                    kafka.seek(partition, offset)
 
     async def _apply_or_isolate(self, records: Sequence[Record]) -> None:
         """Apply the batch; when it fails by its content, apply each record alone and set the poison aside."""
@@ -193,11 +220,35 @@ class Runner:
 
     async def _apply_released(self) -> int:
         async with self._database.transaction() as session:
-            records = await parking.list_released(session, self._consumer.group, limit=200)
-            if records:
-                await self._consumer.apply(session, records, clock=self._clock)
-                await parking.remove(session, self._consumer.group, records)
-            return len(records)
+            records = await parking.list_released(session, self._consumer.group, limit=RELEASED_AT_ONCE)
+            try:
+                async with session.begin_nested():
+                    await self._apply_parked(session, records)
+                return len(records)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                log.exception("kit.parked_batch_failed", group=self._consumer.group, records=len(records))
+            for record in records:
+                await self._apply_parked_alone(session, record)
+        return len(records)
+
+    async def _apply_parked(self, session: AsyncSession, records: Sequence[StoredRecord]) -> None:
+        if records:
+            await self._consumer.apply(session, records, clock=self._clock)
+            await parking.remove(session, self._consumer.group, records)
+
+    async def _apply_parked_alone(self, session: AsyncSession, record: StoredRecord) -> None:
+        """One that breaks its handler must not keep the others waiting, nor end the process again and again."""
+        try:
+            async with session.begin_nested():
+                await self._apply_parked(session, [record])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            aside = SetAside(record, f"cannot be applied: {type(error).__name__}")
+            await dlq.add(session, self._consumer.group, [aside], clock=self._clock)
+            await parking.remove(session, self._consumer.group, [record])
 
     async def _count_parked(self) -> None:
         async with self._database.reading() as session:
@@ -210,20 +261,33 @@ class Runner:
 
     async def live(self) -> None:
         """Raise `RuntimeError` when a batch is stuck, or records wait and nothing moves: only a restart helps then."""
-        if self._clock.monotonic() - self._last_progress > STUCK_AFTER_S and await self._behind():
+        now = self._clock.monotonic()
+        since = self._busy_since
+        if since is None:
+            since = self._waiting_since = await self._first_seen_behind(now)
+        if since is not None and now - max(since, self._last_progress) > STUCK_AFTER_S:
             raise RuntimeError(f"no progress for {STUCK_AFTER_S:.0f} s although records wait")
 
+    async def _first_seen_behind(self, now: float) -> float | None:
+        """Since when records are known to wait; Kafka is asked only after a while without any progress."""
+        if now - self._last_progress <= STUCK_AFTER_S or not await self._behind():
+            return None
+        return now if self._waiting_since is None else self._waiting_since
+
     async def _behind(self) -> bool:
+        """Ask the broker where the partitions end: a fetcher that died silently would not know."""
         kafka = self._subscriber.consumer
-        if self._busy_since is not None or kafka is None:
-            return self._busy_since is not None
-        for partition in kafka.assignment():
-            end = kafka.highwater(partition)
-            with suppress(TimeoutError, KafkaError):
-                async with asyncio.timeout(0.5):
-                    if end is not None and await kafka.position(partition) < end:
-                        return True
-        return False
+        if kafka is None or not (partitions := list(kafka.assignment())):
+            return False
+        try:
+            async with asyncio.timeout(BEHIND_TIMEOUT_S):
+                ends = await kafka.end_offsets(partitions)
+                positions = [(await kafka.position(partition), end) for partition, end in ends.items()]
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_stopping():
+                raise
+            return False
+        return any(position < end for position, end in positions)
 
     async def ready(self) -> None:
         """Raise `RuntimeError` with the reason while batches fail or no partition is assigned."""

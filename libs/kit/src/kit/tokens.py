@@ -68,32 +68,35 @@ class JwksClient:
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = float("-inf")
+        self._tries = 0
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
         age_s = self._clock.monotonic() - self._fetched_at
         if age_s > _JWKS_TTL_S or (key_id not in self._keys and age_s > _MISS_REFRESH_S):
-            await self._fetch(seen_at=self._fetched_at)
+            await self._fetch(seen=self._tries)
         return self._keys.get(key_id)
 
-    async def _fetch(self, *, seen_at: float) -> None:
+    async def _fetch(self, *, seen: int) -> None:
         async with self._lock:
-            if self._fetched_at != seen_at:
-                return
-            try:
-                answer = await self._http.get(self._url, timeout=3.0)
-                answer.raise_for_status()
-                keys = jwt.PyJWKSet.from_dict(answer.json()).keys
-            except (httpx2.HTTPError, ValueError, jwt.PyJWTError) as error:
-                log.warning("kit.jwks_not_fetched", reason=type(error).__name__)
-                if not self._keys:
-                    raise UnavailableError(
-                        "The sign-in service does not answer; try again.", retry_after_s=2
-                    ) from error
+            if self._tries == seen:  # otherwise somebody else asked while we waited, and the answer holds for us too
+                self._tries += 1
+                await self._ask()
+        if not self._keys:
+            raise UnavailableError("The sign-in service does not answer; try again.", retry_after_s=2)
+
+    async def _ask(self) -> None:
+        try:
+            answer = await self._http.get(self._url, timeout=3.0)
+            answer.raise_for_status()
+            keys = jwt.PyJWKSet.from_dict(answer.json()).keys
+        except (httpx2.HTTPError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+            log.warning("kit.jwks_not_fetched", reason=type(error).__name__)
+            if self._keys:
                 self._fetched_at = self._clock.monotonic()
-                return
-            self._keys = {key.key_id: key for key in keys if key.key_id}
-            self._fetched_at = self._clock.monotonic()
+            return
+        self._keys = {key.key_id: key for key in keys if key.key_id}
+        self._fetched_at = self._clock.monotonic()
 
 
 class TokenVerifier:

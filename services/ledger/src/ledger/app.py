@@ -10,6 +10,7 @@ from kit.service import Service
 from kit.settings import ServiceSettings
 from kit.tokens import KeySource
 from ledger.adapters.positions import UsagePositions
+from ledger.adapters.retention import UsageRetention
 from ledger.entrypoints import http, internal, operator
 from ledger.entrypoints.events import UseCases, build_consumer
 from ledger.service.accounts import Accounts
@@ -41,6 +42,8 @@ def create_app(settings: ServiceSettings, keys: KeySource | None = None) -> Fast
         keys=keys,
     )
     service.background["housekeeping"] = Housekeeping(service.database, clock, settings.price_book).run
+    retention = UsageRetention(settings.kafka_bootstrap, books_years=settings.books_years)
+    service.ready["retention"] = retention.ready
     positions = UsagePositions(settings.kafka_bootstrap, group=GROUP)
     reading = Reading(catalogue, clock)
     routers = [
@@ -49,15 +52,16 @@ def create_app(settings: ServiceSettings, keys: KeySource | None = None) -> Fast
         internal.build_router(reading, positions),
     ]
     app = service.app(title="Faregate ledger", routers=routers)
-    _close_with(app, positions)
+    _live_with(app, positions, retention)
     return app
 
 
-def _close_with(app: FastAPI, positions: UsagePositions) -> None:
+def _live_with(app: FastAPI, positions: UsagePositions, retention: UsageRetention) -> None:
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await retention.refuse_at_start()
         async with inner(app):
             # A batch makes tens of thousands of objects that die together; the usual thresholds would walk the whole
             # heap several times per batch, a quarter of the time that booking takes.

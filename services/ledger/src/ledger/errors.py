@@ -53,3 +53,7 @@ class BehindError(UnavailableError):
     """The ledger has not applied everything that Kafka held for the account when it was asked (money.md 29)."""
 
     code = "ledger_behind"
+
+
+class RetentionError(RuntimeError):
+    """Kafka may bring a call again when the charge that would tell is gone (money.md 18)."""

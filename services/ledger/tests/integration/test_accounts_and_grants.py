@@ -4,10 +4,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from factories import CREDIT, Factory
 from harness import Ledger
 
+from contracts.billing import Allowance
+from contracts.money import MAX_AMOUNT, Unit
 from kit.clock import ManualClock
+from ledger.errors import AmountError
 
 NewAccount = Callable[[], Awaitable[UUID]]
 
@@ -133,14 +137,49 @@ async def test_a_subscriptions_period_is_granted_once_for_that_period(
     assert len(await ledger.rows("SELECT 1 FROM payment WHERE account_id = :id", id=account_id)) == 2
 
 
+@pytest.mark.parametrize("amount", [10**14 - 1, 10**14, 10**14 + 1, MAX_AMOUNT - 1, MAX_AMOUNT])
 async def test_amounts_next_to_the_limits_of_doubles_stay_exact(
-    ledger: Ledger, make: Factory, account: NewAccount
+    ledger: Ledger, make: Factory, account: NewAccount, amount: int
 ) -> None:
-    for amount in (10**14 - 1, 10**14, 10**14 + 1, 2**53 - 1, 2**53, 2**53 + 1):
-        account_id = await account()
-        await ledger.deliver(make.settled(account_id, amount))
-        await ledger.deliver(make.usage(account_id, tokens=1))
+    """(money.md 2)."""
+    account_id = await account()
+    await ledger.deliver(make.settled(account_id, amount))
+    await ledger.deliver(make.usage(account_id, tokens=1))
 
-        assert await ledger.available(account_id) == 5 * CREDIT + amount - 3450
-        slices = (await ledger.snapshots(account_id))[-1]["slices"]
-        assert {piece["amount"] for piece in slices} == {str(5 * CREDIT - 3450), str(amount)}
+    assert await ledger.available(account_id) == 5 * CREDIT + amount - 3450
+    slices = (await ledger.snapshots(account_id))[-1]["slices"]
+    assert {piece["amount"] for piece in slices} == {str(5 * CREDIT - 3450), str(amount)}
+
+
+@pytest.mark.parametrize("amount", [-1, MAX_AMOUNT + 1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1])
+async def test_a_payment_or_an_allowance_that_scripts_could_not_count_is_refused(
+    ledger: Ledger, make: Factory, account: NewAccount, amount: int
+) -> None:
+    """(money.md 2): its snapshot would be refused by every gateway, and the account would stand still."""
+    account_id = await account()
+    plan_id = f"vast-{account_id}"
+    allowance = Allowance(rule="vast", unit=Unit.CREDIT, amount=amount, valid_days=1)
+    payment = make.settled(account_id, amount)
+
+    await ledger.deliver(payment, make.plan(plan_id, default=False, allowances=(allowance,)))
+
+    assert await ledger.available(account_id) == 5 * CREDIT
+    assert not await ledger.rows("SELECT 1 FROM plan WHERE plan_id = :id", id=plan_id)
+    for event_type in (payment.type, "billing.plan-published.v1"):
+        assert (await ledger.sent(f"{event_type}.dlq"))[-1]["reason"].startswith("invalid_amount")
+
+
+@pytest.mark.parametrize("owed", [10**14 - 1, 10**14 + 1, MAX_AMOUNT])
+async def test_debt_stays_exact_up_to_what_can_be_counted_and_goes_no_further(
+    ledger: Ledger, account: NewAccount, owed: int
+) -> None:
+    """(money.md 2)."""
+    account_id = await account()
+    await ledger.adjust(account_id, -owed, allow_debt=True)
+    await ledger.adjust(account_id, -5 * CREDIT, allow_debt=True)
+    assert (await ledger.snapshots(account_id))[-1]["debt_nano"] == str(owed)
+
+    with pytest.raises(AmountError):
+        await ledger.adjust(account_id, owed - MAX_AMOUNT - 1, allow_debt=True)
+
+    assert await ledger.debt(account_id) == owed

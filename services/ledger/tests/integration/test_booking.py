@@ -12,8 +12,9 @@ from harness import Ledger
 
 from contracts.gateway import Counts, UsageRecorded
 from kit.clock import ManualClock
-from kit.ids import uuid7
+from kit.ids import uuid7, uuid7_instant
 from kit.metrics import CONFLICTS
+from ledger.metrics import ADMISSION_SKEWED
 
 NewAccount = Callable[[], Awaitable[UUID]]
 DLQ = "gateway.usage-recorded.v1.dlq"
@@ -176,6 +177,24 @@ async def test_a_call_of_an_unknown_price_book_version_waits_for_it(
     assert await ledger.available(account_id) == 5 * CREDIT
 
 
+async def test_an_orphan_report_and_the_real_end_that_wait_for_the_same_are_both_kept(
+    bare_ledger: Ledger, make: Factory
+) -> None:
+    """(money.md 14, 24): they share an id, and only the real end costs."""
+    account_id = uuid4()
+    call = make.usage(account_id)
+    await bare_ledger.deliver(make.orphaned(call))
+    await bare_ledger.deliver(call)
+    await bare_ledger.deliver(call)
+
+    await bare_ledger.deliver(make.plan(), make.created(account_id), make.activated(account_id))
+
+    (charge,) = await bare_ledger.rows("SELECT outcome, price_nano FROM charge")
+    assert (charge.outcome, charge.price_nano) == ("completed", CALL_NANO)
+    assert not await bare_ledger.rows("SELECT 1 FROM parked")
+    assert (await bare_ledger.books()).balanced
+
+
 async def test_a_call_of_a_model_without_a_price_waits_for_one(
     ledger: Ledger, make: Factory, account: NewAccount
 ) -> None:
@@ -208,6 +227,47 @@ async def test_an_id_that_cannot_be_goes_to_the_dlq(
     assert len(await ledger.rows("SELECT 1 FROM outbox WHERE topic = :topic", topic=DLQ)) == aside + 1
     rows = await ledger.rows("SELECT id FROM charge WHERE account_id = :id", id=account_id)
     assert [row.id for row in rows] == [good.id]
+
+
+@pytest.mark.parametrize(("apart_s", "alarms"), [(-61, 1), (-60, 0), (0, 0), (60, 0), (61, 1)])
+async def test_an_id_and_an_admission_more_than_a_minute_apart_are_an_alarm(
+    ledger: Ledger, make: Factory, clock: ManualClock, account: NewAccount, apart_s: int, alarms: int
+) -> None:
+    """(money.md 1): the call is charged all the same, by its admission."""
+    account_id = await account()
+    call_id = uuid7(clock)
+    admitted_at = uuid7_instant(call_id) + timedelta(seconds=apart_s)
+    before = ADMISSION_SKEWED._value.get()
+
+    await ledger.deliver(make.usage(account_id, id=call_id, admitted_at=admitted_at))
+
+    assert ADMISSION_SKEWED._value.get() == before + alarms
+    assert len(await ledger.rows("SELECT 1 FROM charge WHERE id = :id", id=call_id)) == 1
+
+
+@pytest.mark.parametrize(("days", "is_booked"), [(-3650, True), (-3651, False), (1, True), (2, False)])
+async def test_the_first_and_the_last_day_that_the_books_take(
+    ledger: Ledger, make: Factory, clock: ManualClock, account: NewAccount, days: int, is_booked: bool
+) -> None:
+    """(money.md 18)."""
+    account_id = await account()
+    then = ManualClock(clock.now() + timedelta(days=days))
+    call = make.usage(account_id, id=uuid7(then), admitted_at=clock.now())
+
+    await ledger.deliver(call)
+
+    assert bool(await ledger.rows("SELECT 1 FROM charge WHERE id = :id", id=call.id)) is is_booked
+
+
+async def test_an_id_that_stands_under_two_accounts_is_named_by_the_check(bare_ledger: Ledger, make: Factory) -> None:
+    """(money.md 18)."""
+    accounts = [uuid4(), uuid4()]
+    await bare_ledger.deliver(make.plan(), *map(make.created, accounts), *map(make.activated, accounts))
+    call = make.usage(accounts[0])
+
+    await bare_ledger.deliver(call, call.model_copy(update={"account_id": accounts[1]}))
+
+    assert (await bare_ledger.books()).differences == [f"call {call.id} stands under 2 accounts"]
 
 
 async def test_a_malformed_record_goes_to_the_dlq_and_its_neighbours_are_applied(

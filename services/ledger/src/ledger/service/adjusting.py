@@ -6,13 +6,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.money import MAX_AMOUNT
 from kit.clock import Clock
 from kit.errors import MissingReferentError
 from kit.ids import uuid7
 from ledger.domain.book import AccountBook
 from ledger.domain.grants import Grant
 from ledger.domain.transfers import ADJUSTMENTS, TransferKind
-from ledger.errors import InsufficientCreditsError, UnknownAccountError
+from ledger.errors import AmountError, InsufficientCreditsError, UnknownAccountError
 from ledger.repository import money_in as repository
 from ledger.service.catalogue import Catalogue
 from ledger.service.saving import lock_book, save
@@ -81,10 +82,7 @@ class Adjusting:
     def _post(self, book: AccountBook, wanted: Adjustment, *, adjustment_id: UUID) -> Grant | None:
         reference = f"adjustment:{adjustment_id}"
         if wanted.amount_nano < 0:
-            if -wanted.amount_nano > book.available_nano() and not wanted.allow_debt:
-                raise InsufficientCreditsError(
-                    "The account has less than that; `allow_debt` lets it owe the rest.", field="amount_credits"
-                )
+            _refuse_beyond(book, wanted)
             book.adjust_down(-wanted.amount_nano, target=ADJUSTMENTS, reference=reference)
             return None
         days = wanted.expires_in_days
@@ -98,3 +96,14 @@ class Adjusting:
         )
         book.open_grant(grant, source=ADJUSTMENTS, kind=TransferKind.ADJUSTMENT, reference=reference)
         return grant
+
+
+def _refuse_beyond(book: AccountBook, wanted: Adjustment) -> None:
+    owed = -wanted.amount_nano - book.available_nano()
+    if owed > 0 and not wanted.allow_debt:
+        raise InsufficientCreditsError(
+            "The account has less than that; `allow_debt` lets it owe the rest.", field="amount_credits"
+        )
+    # Gateways refuse a snapshot whose debt they cannot count with, and would stay at the one before (money.md 2).
+    if owed > 0 and book.account.debt_nano + owed > MAX_AMOUNT:
+        raise AmountError("The account would owe more than can be counted.", field="amount_credits")

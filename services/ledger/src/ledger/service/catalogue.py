@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.billing import PlanPublished
 from contracts.ledger import PriceBookPublished
+from contracts.money import MAX_AMOUNT
 from kit import logging, outbox, parking
 from kit.errors import MissingReferentError
 from kit.ids import fact_id
 from ledger.domain.account import Account
 from ledger.domain.pricing import book_referent, model_referent
 from ledger.domain.snapshot import Terms
-from ledger.errors import LeadTimeError, PriceBookUnchangedError
+from ledger.errors import AmountError, LeadTimeError, PriceBookUnchangedError
 from ledger.repository import catalogue as repository
 from rating import PriceBook, parse_book
 
@@ -76,6 +77,8 @@ def plan_referent(plan_id: str, version: int) -> str:
 
 async def receive_plan(session: AsyncSession, plan: PlanPublished) -> None:
     """Keep a plan version and let go what waited for it."""
+    if any(not 0 <= allowance.amount <= MAX_AMOUNT for allowance in plan.allowances):
+        raise AmountError("an allowance is neither negative nor beyond all bounds", field="allowances")
     if await repository.insert_plan(session, plan):
         referents = [plan_referent(plan.plan_id, plan.version)]
         await parking.release(session, *referents, *([CATALOGUE] if plan.default else []))

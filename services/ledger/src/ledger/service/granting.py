@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.billing import PaymentSettled
+from contracts.money import MAX_AMOUNT
 from kit import logging, parking
 from kit.clock import Clock
 from kit.ids import uuid7
@@ -29,8 +30,8 @@ class Granting:
     async def grant_payment(self, session: AsyncSession, payment: PaymentSettled) -> None:
         """Turn a settled payment into a grant, once; recorded debt is paid out of it first."""
         now = self.clock.now()
-        if payment.grant_amount < 0 or payment.paid_minor < 0:
-            raise AmountError("a payment grants no negative amount", field="grant_amount")
+        if not 0 <= payment.grant_amount <= MAX_AMOUNT or not 0 <= payment.paid_minor <= MAX_AMOUNT:
+            raise AmountError("a payment's amounts are neither negative nor beyond all bounds", field="grant_amount")
         book = await lock_book(session, payment.account_id, now=now)
         if await repository.find_payment(session, payment.payment_id) is not None:
             return

@@ -1,0 +1,113 @@
+"""A token that is valid by its dates is refused when its session, user, membership or key has ended."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Literal
+from uuid import uuid4
+
+import pytest
+
+from contracts.auth import ApiKeyChanged, MemberChanged, SessionRevoked, UserChanged
+from kit.clock import ManualClock
+from kit.identity import Revocations, RevokedError
+from kit.tokens import Caller
+
+NOW = ManualClock().now()
+CALLER = Caller(
+    user_id=uuid4(),
+    account_id=uuid4(),
+    role="owner",
+    operator=False,
+    session_id=uuid4(),
+    api_key_id=uuid4(),
+    project_id=None,
+    plan=None,
+    scopes=(),
+    expires_at=NOW + timedelta(minutes=10),
+)
+
+
+@pytest.fixture
+def revocations() -> Revocations:
+    return Revocations()
+
+
+def user(version: int, state: Literal["active", "disabled"], *, operator: bool = False) -> UserChanged:
+    return UserChanged(id=uuid4(), time=NOW, user_id=CALLER.user_id, version=version, state=state, operator=operator)
+
+
+def member(version: int, state: Literal["active", "removed"], role: Literal["owner", "member"]) -> MemberChanged:
+    return MemberChanged(
+        id=uuid4(),
+        time=NOW,
+        account_id=CALLER.account_id,
+        user_id=CALLER.user_id,
+        version=version,
+        state=state,
+        role=role,
+    )
+
+
+def api_key(state: Literal["active", "revoked"]) -> ApiKeyChanged:
+    assert CALLER.api_key_id is not None
+    return ApiKeyChanged(
+        id=uuid4(),
+        time=NOW,
+        account_id=CALLER.account_id,
+        api_key_id=CALLER.api_key_id,
+        user_id=CALLER.user_id,
+        version=1,
+        state=state,
+        key_sha256="0" * 64,
+    )
+
+
+def test_a_caller_of_whom_nothing_is_known_passes_as_the_token_says(revocations: Revocations) -> None:
+    assert revocations.check(CALLER) == CALLER
+
+
+def test_an_ended_session_is_refused_and_another_one_is_not(revocations: Revocations) -> None:
+    assert CALLER.session_id is not None
+    revocations.on_session(
+        SessionRevoked(
+            id=uuid4(), time=NOW, session_id=CALLER.session_id, user_id=CALLER.user_id, expires_at=CALLER.expires_at
+        )
+    )
+
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+    assert revocations.check(replace(CALLER, session_id=uuid4()))
+    assert revocations.check(replace(CALLER, session_id=None))
+
+
+def test_a_disabled_user_is_refused_even_when_older_news_come_later(revocations: Revocations) -> None:
+    revocations.on_user(user(2, "disabled"))
+    revocations.on_user(user(1, "active"))
+
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+
+    revocations.on_user(user(3, "active", operator=True))
+    assert revocations.check(CALLER).operator
+
+
+def test_a_changed_role_counts_at_once_and_a_removed_member_is_refused(revocations: Revocations) -> None:
+    revocations.on_member(member(2, "active", "member"))
+    revocations.on_member(member(1, "active", "owner"))
+    assert revocations.check(CALLER).role == "member"
+    assert revocations.check(replace(CALLER, account_id=uuid4())).role == "owner"
+
+    revocations.on_member(member(3, "removed", "member"))
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+
+
+def test_a_revoked_key_is_refused_for_good(revocations: Revocations) -> None:
+    revocations.on_key(api_key("active"))
+    assert revocations.check(CALLER)
+
+    revocations.on_key(api_key("revoked"))
+    revocations.on_key(api_key("active"))
+
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
