@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +22,8 @@ from kit.health import Health
 log = logging.get(__name__)
 
 MAX_BODY_BYTES: Final = 1 << 20
+PROBLEM_TYPE: Final = "application/problem+json"
+_PROBLEM_SCHEMA: Final = {"schema": {"$ref": "#/components/schemas/Problem"}}
 STATUS: Final[Mapping[Kind, int]] = {
     "invalid": 422,
     "unauthenticated": 401,
@@ -58,9 +60,16 @@ _CODES: Final = {
 
 
 class RequestModel(BaseModel):
-    """A request's body: unknown fields are refused."""
+    """A request's body: unknown fields are refused, and so are NUL characters, which PostgreSQL cannot store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("must not contain NUL characters")
+        return value
 
 
 class ResponseModel(BaseModel):
@@ -100,7 +109,7 @@ def problem(
         request_id=request.scope.get("state", {}).get("request_id"),
         errors=errors,
     ).model_dump(exclude_none=True)
-    return JSONResponse({**body, **(extra or {})}, status, dict(headers or {}), "application/problem+json")
+    return JSONResponse({**body, **(extra or {})}, status, dict(headers or {}), PROBLEM_TYPE)
 
 
 def create_app(
@@ -120,6 +129,8 @@ def create_app(
         openapi_url=f"/{service}/openapi.json",
         docs_url=f"/{service}/docs",
         redoc_url=None,
+        # A redirect would name this service's own address, behind the gateway's.
+        redirect_slashes=False,
         responses={"default": {"model": Problem, "description": "RFC 9457 problem details"}},
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -134,7 +145,34 @@ def create_app(
     app.include_router(health.router())
     for router in routers:
         app.include_router(router)
+    _describe_problems(app)
     return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """FastAPI describes errors as its own shape in plain JSON; what is sent is a problem."""
+    describe = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        schema = describe()
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if not status.startswith("2"):
+                        response.setdefault("content", {PROBLEM_TYPE: _PROBLEM_SCHEMA})
+                        _as_problem(response["content"])
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(unused, None)
+        return schema
+
+    app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's documented way to change the document
+
+
+def _as_problem(content: dict[str, Any]) -> None:
+    shape = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    if shape.rpartition("/")[2] in {"Problem", "HTTPValidationError"}:
+        del content["application/json"]
+        content[PROBLEM_TYPE] = _PROBLEM_SCHEMA
 
 
 class BodyLimit:

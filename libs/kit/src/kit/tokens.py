@@ -79,9 +79,9 @@ class JwksClient:
 
     async def _fetch(self, *, seen: int) -> None:
         async with self._lock:
-            if self._tries == seen:  # otherwise somebody else asked while we waited, and the answer holds for us too
-                self._tries += 1
+            if self._tries == seen:  # otherwise an answer came while we waited, and it holds for us too
                 await self._ask()
+                self._tries += 1
         if not self._keys:
             raise UnavailableError("The sign-in service does not answer; try again.", retry_after_s=2)
 

@@ -36,7 +36,7 @@ def user(version: int, state: Literal["active", "disabled"], *, operator: bool =
     return UserChanged(id=uuid4(), time=NOW, user_id=CALLER.user_id, version=version, state=state, operator=operator)
 
 
-def member(version: int, state: Literal["active", "removed"], role: Literal["owner", "member"]) -> MemberChanged:
+def member(version: int, state: Literal["active", "removed"], role: Literal["owner", "user"]) -> MemberChanged:
     return MemberChanged(
         id=uuid4(),
         time=NOW,
@@ -92,12 +92,12 @@ def test_a_disabled_user_is_refused_even_when_older_news_come_later(revocations:
 
 
 def test_a_changed_role_counts_at_once_and_a_removed_member_is_refused(revocations: Revocations) -> None:
-    revocations.on_member(member(2, "active", "member"))
+    revocations.on_member(member(2, "active", "user"))
     revocations.on_member(member(1, "active", "owner"))
-    assert revocations.check(CALLER).role == "member"
+    assert revocations.check(CALLER).role == "user"
     assert revocations.check(replace(CALLER, account_id=uuid4())).role == "owner"
 
-    revocations.on_member(member(3, "removed", "member"))
+    revocations.on_member(member(3, "removed", "user"))
     with pytest.raises(RevokedError):
         revocations.check(CALLER)
 

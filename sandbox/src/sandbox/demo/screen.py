@@ -46,6 +46,8 @@ class Screen:
     def streaming(self) -> Iterator["Stream"]:
         with Live(console=self._console, refresh_per_second=12, transient=False) as live:
             yield Stream(live)
+        if not self._console.is_terminal:
+            self._console.print()
 
 
 class Stream:

@@ -1,6 +1,9 @@
 """Makes the topics that the contracts declare."""
 
 import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -31,7 +34,8 @@ async def create_topics(bootstrap: str) -> list[str]:
     finally:
         await admin.close()
     if missing:
-        await end_offsets(bootstrap, names)  # metadata shows a leader before the leader itself knows
+        with _retries_unlogged():
+            await end_offsets(bootstrap, names)  # metadata shows a leader before the leader itself knows
     return [topic.name for topic in missing]
 
 
@@ -61,6 +65,18 @@ async def partitions_of(bootstrap: str, topics: set[str] | None = None) -> list[
         for topic in described
         for number in sorted(partition["partition"] for partition in topic["partitions"])
     ]
+
+
+@contextmanager
+def _retries_unlogged() -> Iterator[None]:
+    """That a new partition's leader does not know itself yet is no error to show."""
+    fetcher = logging.getLogger("aiokafka.consumer.fetcher")
+    level = fetcher.level
+    fetcher.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        fetcher.setLevel(level)
 
 
 def _check(response: object) -> None:
