@@ -53,7 +53,7 @@ check: setup ## format, lint, types, imports, dependencies, contracts, sizes
 
 judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is missing is skipped by name
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tools/judges.lock
-	@$(BIN)/python -m pytest -m judge $(PYTEST)
+	@PATH=$(abspath $(BIN)):$$PATH $(BIN)/python -m pytest -m judge $(PYTEST)
 
 bench: setup ## measure; prints ratios and writes build/bench.json
 	@$(BIN)/python -m sandbox.bench

@@ -54,7 +54,10 @@ def decode_cursor(cursor: str, *, parts: int) -> list[Any]:
         position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         position = None
-    if not isinstance(position, list) or len(position) != parts or "\x00" in str(position):
+    if not isinstance(position, list) or len(position) != parts:
+        raise _foreign()
+    # PostgreSQL cannot take a NUL, not even to compare with.
+    if any(isinstance(part, str) and "\x00" in part for part in position):
         raise _foreign()
     return position
 
@@ -62,7 +65,10 @@ def decode_cursor(cursor: str, *, parts: int) -> list[Any]:
 def decode_instant(part: object) -> datetime:
     """The instant that is a part of a cursor; raises `InvalidError` for what is none."""
     try:
-        return datetime.fromisoformat(str(part)).astimezone(UTC)
+        instant = datetime.fromisoformat(str(part))
+        if instant.tzinfo is None:
+            raise _foreign()
+        return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _foreign() from None
 

@@ -12,8 +12,10 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 
 from contracts.auth import AccountActivated
+from kit import parking
 from kit.clock import ManualClock, SystemClock
 from kit.consumer import Consumer
 from kit.database import Database
@@ -22,7 +24,7 @@ from kit.producer import Producer
 from kit.runner import STUCK_AFTER_S, Runner
 from kit.tables import parked_table
 from sandbox.stack import Stack
-from sandbox.testing import KafkaRecords, SkipToEnd
+from sandbox.testing import SkipToEnd
 
 Until = Callable[..., Awaitable[None]]
 Running = Callable[..., AbstractAsyncContextManager[None]]
@@ -260,7 +262,6 @@ async def test_parked_events_are_counted_and_too_old_ones_raise_an_alarm(
     until: Until,
     running: Running,
     activated: MakeEvent,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def miss(_session: AsyncSession, _event: AccountActivated) -> None:
         raise MissingReferentError("account:unknown")
@@ -275,9 +276,9 @@ async def test_parked_events_are_counted_and_too_old_ones_raise_an_alarm(
         async with database.transaction() as session:
             longer = parked_table.c.parked_at - timedelta(hours=1)
             await session.execute(update(parked_table).values(parked_at=longer))
-        await run._count_parked()
-
-    assert gauge("faregate_parked_oldest_seconds", group) > 3600
+        with capture_logs() as logs:
+            await until(lambda: gauge("faregate_parked_oldest_seconds", group) > 3600)
+            await until(lambda: any(line["event"] == "kit.events_parked_too_long" for line in logs), 1)
 
 
 async def test_a_parked_event_that_breaks_its_handler_is_set_aside_and_the_others_are_applied(
@@ -312,8 +313,6 @@ async def test_a_parked_event_that_breaks_its_handler_is_set_aside_and_the_other
         await asyncio.sleep(0.2)
         shop.handler = break_on_bad
         async with database.transaction() as session:
-            from kit import parking
-
             await parking.release(session, "account:unknown")
         await until(lambda: good.id in shop.applied)
         await until(lambda: aside(group) == before + 1)

@@ -216,7 +216,6 @@ def create_app(
         health=gateway.health(),
         lifespan=gateway.running,
     )
-    app.router.redirect_slashes = False
     _answer_in_the_providers_words(app)
     documents.describe_model_api(app)
     app.state.gateway = gateway
@@ -230,7 +229,9 @@ def _answer_in_the_providers_words(app: FastAPI) -> None:
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if request.url.path.startswith("/v1/") and error.status_code in {404, 405}:
+        path = request.url.path
+        # Calls are listed by the ledger, whose errors are problems like those of every other service.
+        if path.startswith("/v1/") and not path.startswith("/v1/requests") and error.status_code in {404, 405}:
             return origin.model_api_error(request, status=error.status_code, message=str(error.detail))
         answer: Response = await ordinary(request, error)
         return answer

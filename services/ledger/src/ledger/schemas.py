@@ -45,8 +45,8 @@ class AdjustmentRequest(RequestModel):
     account_id: UUID
     amount_credits: AmountCredits
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500)]
-    expires_in_days: int | None = Field(None, ge=1, le=3650)
-    allow_debt: bool = False
+    expires_in_days: int | None = Field(None, strict=True, ge=1, le=3650)
+    allow_debt: bool = Field(default=False, strict=True)
 
 
 class AdjustmentAnswer(ResponseModel):

@@ -47,6 +47,17 @@ class Running:
             "FAREGATE_LEDGER_DATABASE_URL": self.database_url,
         }
 
+    def settings(self, **more: Any) -> LedgerSettings:
+        return LedgerSettings(
+            environment="sandbox",
+            kafka_bootstrap=self.stack.kafka_bootstrap,
+            public_url=ISSUER,
+            auth_url="http://127.0.0.1:1",
+            port=8082,
+            database_url=self.database_url,
+            **more,
+        )
+
     async def send(self, *events: Event) -> None:
         records = [(event.type, event.key.encode(), event.encode("test")) for event in events]
         for start in range(0, len(records), 500):
@@ -119,16 +130,7 @@ async def prepared(
 @pytest.fixture
 async def running(prepared: Running) -> AsyncIterator[Running]:
     """The app in this process, with prices and the default plan."""
-    environment = {name.removeprefix("FAREGATE_"): value for name, value in prepared.environment(8082).items()}
-    settings = LedgerSettings(
-        environment="sandbox",
-        kafka_bootstrap=environment["KAFKA_BOOTSTRAP"],
-        public_url=ISSUER,
-        auth_url=environment["AUTH_URL"],
-        port=8082,
-        database_url=environment["LEDGER_DATABASE_URL"],
-    )
-    app = create_app(settings, keys=prepared.signer)
+    app = create_app(prepared.settings(), keys=prepared.signer)
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://ledger") as prepared.http:

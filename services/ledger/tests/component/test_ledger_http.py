@@ -1,15 +1,22 @@
 """What customers, operators and gateways get over HTTP, and what is refused."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from asyncpg import connect
+from asyncpg.exceptions import LockNotAvailableError
 from factories import CALL_NANO, CREDIT, allocated
 
 from kit.testing import Signer
 from ledger.adapters.positions import UsagePositions
+from ledger.entrypoints.operator import ROUTE
 from ledger.errors import BehindError
+
+BLOCKED = """SELECT count(*) > 0 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM account%FOR UPDATE%'"""
 
 
 async def test_the_balance_names_plan_grants_and_version(running: Any) -> None:
@@ -137,6 +144,27 @@ async def test_an_adjustment_is_applied_once_per_key_and_another_body_is_refused
     assert (await running.get("/ledger/balance", token=running.owner(account_id))).json()["available_credits"] == "7.5"
 
 
+async def test_an_adjustment_claims_its_key_before_it_waits_for_the_account(running: Any) -> None:
+    """(money.md 17)."""
+    account_id, user_id = await running.new_account(), uuid4()
+    token = running.signer.user_token(account_id=uuid4(), user_id=user_id, operator=True)
+    body = {"account_id": str(account_id), "amount_credits": "1", "reason": "in order"}
+    other = await connect(running.database_url)
+    async with running.connection.transaction():
+        await running.connection.execute("SELECT 1 FROM account WHERE id = $1 FOR UPDATE", account_id)
+        waiting = asyncio.create_task(running.post("/ledger/operator/adjustments", body, token=token, key="first"))
+        async with asyncio.timeout(10):
+            while not await other.fetchval(BLOCKED):  # noqa: ASYNC110  # another connection waits
+                await asyncio.sleep(0.02)
+        await other.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(LockNotAvailableError):
+            await other.execute(
+                "INSERT INTO idempotency (scope, route, key, digest) VALUES ($1, $2, 'first', '')", str(user_id), ROUTE
+            )
+    assert (await waiting).status_code == 201
+    await other.close()
+
+
 async def test_an_adjustment_takes_down_to_zero_unless_debt_is_allowed(running: Any) -> None:
     account_id, token = await running.new_account(), running.operator()
     body = {"account_id": str(account_id), "amount_credits": "-6", "reason": "granted by mistake"}
@@ -148,6 +176,19 @@ async def test_an_adjustment_takes_down_to_zero_unless_debt_is_allowed(running: 
     assert (taken.json()["available_credits"], taken.json()["debt_credits"]) == ("0", "1")
 
 
+@pytest.mark.parametrize("amount", ["99999.999999999", "100000.000000001", "9000000"])
+async def test_a_large_adjustment_keeps_every_digit(running: Any, amount: str) -> None:
+    """(money.md 2)."""
+    account_id, token = await running.new_account(), running.operator()
+    body = {"account_id": str(account_id), "amount_credits": amount, "reason": "every digit"}
+
+    given = await running.post("/ledger/operator/adjustments", body, token=token, key=uuid4().hex)
+
+    assert given.json()["available_credits"] == str(Decimal(amount) + 5)
+    listed = (await running.get("/ledger/transactions", token=running.owner(account_id))).json()["items"]
+    assert listed[0]["amount_credits"] == amount
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -155,6 +196,8 @@ async def test_an_adjustment_takes_down_to_zero_unless_debt_is_allowed(running: 
         ({"amount_credits": "1e3"}, "amount_credits"),
         ({"amount_credits": "0"}, "amount_credits"),
         ({"amount_credits": "0.0000000001"}, "amount_credits"),
+        ({"amount_credits": "9000000.000000001"}, "amount_credits"),
+        ({"amount_credits": "-9007199.254740993"}, "amount_credits"),
         ({"amount_credits": "9000001"}, "amount_credits"),
         ({"reason": " "}, "reason"),
         ({"expires_in_days": 0}, "expires_in_days"),

@@ -2,14 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from factories import CREDIT, Factory
+from factories import Factory
 from harness import Ledger
 from sqlalchemy import event
 
-from kit import idempotency
 from kit.ids import uuid7
 
 NewAccount = Callable[[], Awaitable[UUID]]
@@ -60,16 +59,3 @@ async def test_calls_are_claimed_in_order_of_their_ids_whatever_order_they_come_
 
     rows = await ledger.rows("SELECT id FROM charge WHERE account_id = :id ORDER BY ctid", id=account_id)
     assert [row.id for row in rows] == [call.id for call in calls]
-
-
-async def test_a_write_over_http_claims_its_key_before_it_locks_the_account(
-    ledger: Ledger, account: NewAccount, statements: list[str]
-) -> None:
-    account_id = await account()
-    statements.clear()
-
-    async with ledger.database.transaction() as session:
-        await idempotency.begin(session, scope="test", route="test", key=uuid4().hex, body={})
-        await ledger.adjust_in(session, account_id, CREDIT)
-
-    assert first(statements, "INSERT INTO idempotency") < first(statements, "FOR UPDATE")

@@ -73,7 +73,10 @@ def _refuse_double_meaning(raw: bytes) -> None:
     """A field given twice is read differently by different parsers: admitted at one price, served at another."""
     if b"\\u00" not in raw and all(raw.count(b'"%b"' % name.encode()) <= 1 for name in _DECISIVE):
         return
-    json.loads(raw, object_pairs_hook=_without_repeats)
+    try:
+        json.loads(raw, object_pairs_hook=_without_repeats)
+    except RecursionError:
+        raise ModelApiError(400, "The request body is nested too deeply") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> None:

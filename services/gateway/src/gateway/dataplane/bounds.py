@@ -126,7 +126,7 @@ def _walk(body: Mapping[str, Any]) -> _Found:
 def _note(node: Mapping[str, Any], found: _Found) -> None:
     if node.get("cache_control") is not None:
         found.cache = max(found.cache, _cache_use(node["cache_control"]))
-    kind = node.get("type")
+    kind = _kind(node)
     if kind == "container_upload":
         found.has_unknown_content = True
     if kind in {"image", "document"} and isinstance(source := node.get("source"), dict):
@@ -134,7 +134,7 @@ def _note(node: Mapping[str, Any], found: _Found) -> None:
 
 
 def _note_source(source: Mapping[str, Any], found: _Found, *, is_image: bool) -> None:
-    kind = source.get("type")
+    kind = _kind(source)
     if kind == "base64" and isinstance(source.get("data"), str):
         whole, half = _weights(source["data"].encode(errors="replace"))
         found.base64_whole += whole
@@ -145,9 +145,14 @@ def _note_source(source: Mapping[str, Any], found: _Found, *, is_image: bool) ->
         found.has_unknown_content = True
 
 
+def _kind(node: Mapping[str, Any]) -> str:
+    kind = node.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _cache_use(control: object) -> CacheUse:
     ttl = control.get("ttl") if isinstance(control, dict) else None
-    return CacheUse.FIVE_MINUTES if ttl in {None, "5m"} else CacheUse.ONE_HOUR
+    return CacheUse.FIVE_MINUTES if ttl is None or ttl == "5m" else CacheUse.ONE_HOUR
 
 
 def _has_hidden_parts(body: Mapping[str, Any]) -> bool:
@@ -200,8 +205,22 @@ def _iterations(ask: Ask, *, tools: _ServerTools, input_tokens: int) -> Iterator
         yield IterationBounds(
             model=model, input_tokens=input_tokens + ask.max_tokens, max_tokens=ask.max_tokens, uses=uses
         )
-    if ask.body.get("compaction") or "compact" in str(ask.body.get("context_management", "")):
+    if ask.body.get("compaction") or _mentions(ask.body.get("context_management"), "compact"):
         yield IterationBounds(model=ask.model, input_tokens=input_tokens, max_tokens=ask.max_tokens)
+
+
+def _mentions(node: object, word: str) -> bool:
+    """Whether a word stands in any string within; without recursion, for the depth is the client's choice."""
+    waiting = [node]
+    while waiting:
+        match waiting.pop():
+            case str(text) if word in text:
+                return True
+            case dict(members):
+                waiting.extend([*members.keys(), *members.values()])
+            case list(items):
+                waiting.extend(items)
+    return False
 
 
 def _serving_models(ask: Ask, book: PriceBook) -> list[str]:

@@ -44,7 +44,10 @@ class ModelApi:
         if scope["type"] == "http":
             methods = self._methods_of(scope["path"])
             if methods is not None:
-                await self._answer(Client(scope, receive, send, request_id=f"req_{uuid4().hex}"), methods)
+                request_id = f"req_{uuid4().hex}"
+                # For the answer to what nobody foresaw, which is given further out.
+                scope.setdefault("state", {})["request_id"] = request_id
+                await self._answer(Client(scope, receive, send, request_id=request_id), methods)
                 return
         await self._otherwise(scope, receive, send)
 

@@ -23,24 +23,14 @@ _ERROR: Final = {
         "request_id": {"type": "string"},
     },
 }
-_BODY: Final = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "description": "As the provider documents it; passed on byte for byte.",
-                "required": ["model", "max_tokens", "messages"],
-                "properties": {
-                    "model": {"type": "string"},
-                    "max_tokens": {"type": "integer", "minimum": 0},
-                    "messages": {"type": "array", "items": {"type": "object"}},
-                    "stream": {"type": "boolean", "default": False},
-                },
-                "additionalProperties": True,
-            }
-        }
-    },
+_ASKED: Final[dict[str, Any]] = {
+    "model": {"type": "string"},
+    "messages": {"type": "array", "items": {"type": "object"}},
+}
+_CALL: Final[dict[str, Any]] = {
+    **_ASKED,
+    "max_tokens": {"type": "integer", "minimum": 0},
+    "stream": {"type": "boolean", "default": False},
 }
 _REASONS: Final = {
     "400": "The call cannot be priced; the message names the field",
@@ -73,8 +63,10 @@ def describe_model_api(app: FastAPI) -> None:
 
 def _paths() -> dict[str, Any]:
     return {
-        "/v1/messages": {"post": _operation("Call a model", operation_id="create_message", body=True, stream=True)},
-        "/v1/messages/count_tokens": {"post": _operation("Count input tokens, free", operation_id="count", body=True)},
+        "/v1/messages": {"post": _operation("Call a model", operation_id="create_message", body=_CALL, stream=True)},
+        "/v1/messages/count_tokens": {
+            "post": _operation("Count input tokens, free", operation_id="count", body=_ASKED)
+        },
         "/v1/models": {"get": _operation("The models that are sold", operation_id="list_models")},
         "/v1/models/{model_id}": {
             "get": {
@@ -85,7 +77,9 @@ def _paths() -> dict[str, Any]:
     }
 
 
-def _operation(summary: str, *, operation_id: str, body: bool = False, stream: bool = False) -> dict[str, Any]:
+def _operation(
+    summary: str, *, operation_id: str, body: dict[str, Any] | None = None, stream: bool = False
+) -> dict[str, Any]:
     answers: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     if stream:
         answers["text/event-stream"] = {"schema": {"type": "string"}}
@@ -95,9 +89,20 @@ def _operation(summary: str, *, operation_id: str, body: bool = False, stream: b
         "summary": summary,
         "operationId": operation_id,
         "security": [{"bearer": []}, {"key": []}],
-        **({"requestBody": _BODY} if body else {}),
+        **({"requestBody": _body(body)} if body else {}),
         "responses": {
             "200": {"description": "As the provider answered", "content": answers},
             **{status: {"description": reason, "content": error} for status, reason in _REASONS.items()},
         },
     }
+
+
+def _body(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "description": "As the provider documents it; passed on byte for byte.",
+        "required": [name for name, shape in properties.items() if "default" not in shape],
+        "properties": properties,
+        "additionalProperties": True,
+    }
+    return {"required": True, "content": {"application/json": {"schema": schema}}}

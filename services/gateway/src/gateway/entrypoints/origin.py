@@ -43,7 +43,12 @@ class Standing:
 def build_router(standing: Standing) -> APIRouter:
     router = APIRouter(tags=["origin"])
 
-    @router.get("/", summary="What this is, and which parts are sandboxed", response_model=Origin)
+    @router.get(
+        "/",
+        summary="What this is, and which parts are sandboxed",
+        response_model=Origin,
+        responses={200: {"content": {"text/html": {}}}},
+    )
     async def origin(request: Request) -> Response:
         about = _origin(standing)
         if "text/html" in request.headers.get("accept", ""):

@@ -3,6 +3,7 @@ from uuid import uuid4
 
 import pytest
 
+from contracts.money import MAX_AMOUNT
 from gateway.admission import AdmissionUnavailableError, SnapshotRefusedError
 
 
@@ -156,16 +157,32 @@ async def test_a_snapshot_alone_builds_no_state(gateways, ledger, call):
     assert len(ledger.asked) == 1
 
 
-async def test_amounts_that_scripts_cannot_count_are_refused(gateways, ledger, call, slices):
+@pytest.mark.parametrize("amount", [-1, MAX_AMOUNT + 1, 2**53 - 1, 2**53, 2**53 + 1])
+async def test_amounts_that_scripts_cannot_count_are_refused(gateways, ledger, call, slices, amount):
+    """(money.md 2)."""
     admission = await gateways.make()
     books = ledger.open(1000)
     await gateways.available(admission, books.account_id)
 
-    for wrong in (books.changed(slices=[slices(2**53 + 1)]), books.changed(slices=[slices(-1)])):
-        with pytest.raises(SnapshotRefusedError):
-            await admission.apply_snapshot(wrong)
+    with pytest.raises(SnapshotRefusedError):
+        await admission.apply_snapshot(books.changed(slices=[slices(amount)]))
+    with pytest.raises(SnapshotRefusedError):
+        await admission.apply_snapshot(books.changed(slices=[slices(7)], debt_nano=amount))
 
     assert await gateways.available(admission, books.account_id) == 1000
+
+
+@pytest.mark.parametrize("amount", [10**14 - 1, 10**14 + 1, MAX_AMOUNT])
+async def test_a_snapshot_keeps_every_digit(gateways, ledger, slices, amount):
+    """(money.md 2)."""
+    admission = await gateways.make()
+    books = ledger.open(1000)
+    await gateways.available(admission, books.account_id)
+
+    await admission.apply_snapshot(books.changed(slices=[slices(amount)]))
+    assert await gateways.available(admission, books.account_id) == amount
+    await admission.apply_snapshot(books.changed(slices=[], debt_nano=amount))
+    assert await gateways.available(admission, books.account_id) == -amount
 
 
 async def test_at_rest_nothing_is_left_and_available_is_the_balance(gateways, ledger, call):

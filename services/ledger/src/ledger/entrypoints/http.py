@@ -4,14 +4,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from contracts.gateway import Outcome
 from kit.database import Database
 from kit.errors import InvalidError
 from kit.http import Problem
 from kit.identity import CallerDep
-from kit.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from kit.paging import Cursor, Limit, Moment, Page, decode_cursor, encode_cursor
 from kit.tokens import Caller
 from ledger.domain.requests import RequestFilter
 from ledger.entrypoints import views
@@ -94,9 +93,9 @@ def _filter(
     *,
     caller: CallerDep,
     account_id: AccountDep,
-    admitted_from: Annotated[AwareDatetime | None, Query(alias="from", description="admitted at or after")] = None,
-    admitted_to: Annotated[AwareDatetime | None, Query(alias="to", description="admitted before")] = None,
-    model: Annotated[str | None, Query(max_length=200)] = None,
+    admitted_from: Annotated[Moment | None, Query(alias="from", description="admitted at or after")] = None,
+    admitted_to: Annotated[Moment | None, Query(alias="to", description="admitted before")] = None,
+    model: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
     outcome: Annotated[Outcome | None, Query()] = None,
     api_key_id: Annotated[UUID | None, Query()] = None,
 ) -> RequestFilter:

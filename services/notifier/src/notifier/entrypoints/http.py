@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from kit.database import Database
 from kit.errors import InvalidError
 from kit.identity import CallerDep, OperatorDep
-from kit.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from kit.paging import Cursor, Limit, Page, decode_cursor, decode_instant, encode_cursor
 from notifier.domain import Delivery, State
 from notifier.schemas import DeliveryReport, Notification
 from notifier.service import deliveries
@@ -52,12 +52,9 @@ def _position(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     created_at, delivery_id = decode_cursor(cursor, parts=2)
     try:
-        instant, known_id = datetime.fromisoformat(str(created_at)), UUID(str(delivery_id))
+        return decode_instant(created_at), UUID(str(delivery_id))
     except ValueError:
         raise InvalidError("The cursor is not one of ours.", field="cursor") from None
-    if instant.tzinfo is None:
-        raise InvalidError("The cursor is not one of ours.", field="cursor")
-    return instant, known_id
 
 
 def _next(found: Sequence[Delivery], limit: int) -> str | None:

@@ -8,9 +8,8 @@ from billing.errors import RoleMayNotBuyError
 from billing.schemas import Payment, Subscription, SubscriptionAnswer
 from billing.service import statements
 from kit.database import Database
-from kit.errors import InvalidError
 from kit.identity import CallerDep
-from kit.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from kit.paging import Cursor, Limit, Page, decode_cursor, decode_instant, encode_cursor
 
 READERS = ("owner", "admin")
 
@@ -44,10 +43,4 @@ async def list_payments(request: Request, caller: CallerDep, limit: Limit = 50, 
 
 def _position(cursor: str) -> tuple[datetime, str]:
     created_at, payment_id = decode_cursor(cursor, parts=2)
-    try:
-        position = datetime.fromisoformat(str(created_at))
-    except ValueError:
-        position = None
-    if position is None or position.tzinfo is None:
-        raise InvalidError("The cursor is not one of ours.", field="cursor")
-    return position, str(payment_id)
+    return decode_instant(created_at), str(payment_id)
