@@ -124,20 +124,8 @@ def _described_names(judge, route):
     return names | set(form.get("schema", {}).get("properties", {}))
 
 
-@pytest.fixture
-async def story(stripe_client, stripe_server):
-    """A life in this sandbox that touches every route; what it asked is in the request log."""
-    v1, control = stripe_client.v1, stripe_server.control
-    product = await v1.products.create_async({"name": "Pro", "description": "All of it", "metadata": {"plan": "pro"}})
-    fixed = {"product": product.id, "currency": "usd"}
-    monthly = await v1.prices.create_async(
-        {**fixed, "unit_amount": 2900, "recurring": {"interval": "month"}, "lookup_key": "pro"}
-    )
-    once = await v1.prices.create_async({**fixed, "unit_amount": 1000, "nickname": "bundle_10"})
-    await v1.products.update_async(product.id, {"default_price": once.id})
-    await v1.prices.update_async(once.id, {"metadata": {"credits": "10"}})
-    customer = await v1.customers.create_async({"email": "a@b.example", "metadata": {"account_id": "1"}})
-    await v1.customers.update_async(customer.id, {"name": "Ada"})
+async def _bought(v1, control, *, once, monthly, customer):
+    """A bundle that is paid at the second try, a subscription, and a session that is left."""
     shop = {"success_url": "https://shop.example/{CHECKOUT_SESSION_ID}", "cancel_url": "https://shop.example/back"}
     buyer = {"customer": customer.id, "client_reference_id": "1", "metadata": {"account_id": "1"}}
 
@@ -167,6 +155,37 @@ async def story(stripe_client, stripe_server):
     )
     await v1.checkout.sessions.expire_async(left.id)
     await v1.checkout.sessions.line_items.list_async(plan.id)
+    return bundle, plan
+
+
+async def _looked_at(v1, *, customer, product, price):
+    """Every list, and one of each that has been made."""
+    event = (await v1.events.list_async({"types": ["invoice.paid"], "created": {"gte": 1}})).data[0]
+    await v1.events.retrieve_async(event.id)
+    for kind, ident in ((v1.customers, customer.id), (v1.products, product.id), (v1.prices, price.id)):
+        await kind.retrieve_async(ident)
+    for kind in (v1.customers, v1.products, v1.prices, v1.checkout.sessions, v1.payment_intents, v1.charges):
+        await kind.list_async({"limit": 100})
+    for kind in (v1.balance_transactions, v1.invoices, v1.invoice_payments, v1.refunds, v1.disputes, v1.events):
+        await kind.list_async({"limit": 100})
+    await v1.subscriptions.list_async({"limit": 100, "status": "all"})
+
+
+@pytest.fixture
+async def story(stripe_client, stripe_server):
+    """A life in this sandbox that touches every route; what it asked is in the request log."""
+    v1, control = stripe_client.v1, stripe_server.control
+    product = await v1.products.create_async({"name": "Pro", "description": "All of it", "metadata": {"plan": "pro"}})
+    fixed = {"product": product.id, "currency": "usd"}
+    monthly = await v1.prices.create_async(
+        {**fixed, "unit_amount": 2900, "recurring": {"interval": "month"}, "lookup_key": "pro"}
+    )
+    once = await v1.prices.create_async({**fixed, "unit_amount": 1000, "nickname": "bundle_10"})
+    await v1.products.update_async(product.id, {"default_price": once.id})
+    await v1.prices.update_async(once.id, {"metadata": {"credits": "10"}})
+    customer = await v1.customers.create_async({"email": "a@b.example", "metadata": {"account_id": "1"}})
+    await v1.customers.update_async(customer.id, {"name": "Ada"})
+    bundle, plan = await _bought(v1, control, once=once, monthly=monthly, customer=customer)
 
     paid = await v1.checkout.sessions.retrieve_async(
         bundle.id, {"expand": ["payment_intent.latest_charge", "line_items"]}
@@ -190,15 +209,7 @@ async def story(stripe_client, stripe_server):
     await v1.subscriptions.update_async(subscribed.subscription, {"cancel_at_period_end": True})
     await v1.subscriptions.cancel_async(subscribed.subscription)
 
-    event = (await v1.events.list_async({"types": ["invoice.paid"], "created": {"gte": 1}})).data[0]
-    await v1.events.retrieve_async(event.id)
-    for kind, ident in ((v1.customers, customer.id), (v1.products, product.id), (v1.prices, once.id)):
-        await kind.retrieve_async(ident)
-    for kind in (v1.customers, v1.products, v1.prices, v1.checkout.sessions, v1.payment_intents, v1.charges):
-        await kind.list_async({"limit": 100})
-    for kind in (v1.balance_transactions, v1.invoices, v1.invoice_payments, v1.refunds, v1.disputes, v1.events):
-        await kind.list_async({"limit": 100})
-    await v1.subscriptions.list_async({"limit": 100, "status": "all"})
+    await _looked_at(v1, customer=customer, product=product, price=once)
     return stripe_server
 
 

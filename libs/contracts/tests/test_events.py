@@ -79,6 +79,7 @@ def test_today_is_compatible_with_the_released_schemas() -> None:
 
 
 def test_an_amount_travels_as_a_string_and_keeps_every_digit() -> None:
+    """(money.md 2)."""
     value = json.loads((EXAMPLES / "billing.payment-settled.v1.json").read_bytes())
     value["data"]["grant_amount"] = str(2**53 + 1)
 
@@ -119,6 +120,7 @@ def test_a_refused_record_does_not_repeat_its_content() -> None:
 
 
 def test_the_digest_does_not_depend_on_the_order_of_fields() -> None:
+    """(money.md 15)."""
     value = json.loads((EXAMPLES / "gateway.usage-recorded.v1.json").read_bytes())
     turned = {**value, "data": dict(reversed(value["data"].items()))}
 

@@ -102,6 +102,7 @@ def test_output_does_not_count_towards_the_prompt_tier(book):
 
 
 def test_a_batch_costs_half_and_half_a_nano_credit_is_rounded_up_once(book):
+    """(money.md 3)."""
     counts = TokenCounts(cache_write_5m_tokens=1, output_tokens=3)
 
     # 125 + 3 x 500 = 1,625; half is 812.5, as cost 813; 812.5 x 1.15 = 934.375, as price 935.
@@ -112,6 +113,7 @@ def test_a_batch_costs_half_and_half_a_nano_credit_is_rounded_up_once(book):
 
 
 def test_the_price_is_made_of_the_exact_cost_and_not_of_the_rounded_one(book):
+    """(money.md 3)."""
     usage = Usage(counts=TokenCounts(cache_write_5m_tokens=1), batch=True)
 
     charged = charge(book, usage, model="claude-haiku-5-5", at=NOON, markup_bps=10_000)
@@ -273,6 +275,7 @@ def test_nothing_used_costs_nothing(book):
 
 
 def test_a_full_call_with_long_context_stays_exact_beyond_fifty_three_bits(book):
+    """(money.md 2)."""
     counts = TokenCounts(cache_write_1h_tokens=999_999_999, output_tokens=999_999_999)
 
     # 999,999,999 x (20,000 + 50,000) x 1.1 x 1.15 = 88,549,999,911,450

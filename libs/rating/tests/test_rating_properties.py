@@ -103,6 +103,7 @@ def test_no_usage_within_the_bounds_is_priced_above_the_worst_case(book: PriceBo
 
 @given(call=calls(), at=instants, markup_bps=markups)
 def test_price_and_cost_are_each_the_exact_sum_of_the_lines_rounded_up_once(book: PriceBook, call, at, markup_bps):
+    """(money.md 3)."""
     model, _, usage = call
 
     charged = charge(book, usage, model=model, at=at, markup_bps=markup_bps)

@@ -77,9 +77,8 @@ def _dlq_cli(service: str, settings: type[ServiceSettings]) -> typer.Typer:
     def list_records() -> None:
         """List the records in the DLQs of the topics that this service consumes."""
         loaded = load(settings, service=service)
-        for topic in consumed:
-            for record in asyncio.run(_read(loaded.kafka_bootstrap, f"{topic}.dlq")):
-                typer.echo(f"{topic}.dlq offset {record[0]}: {record[1].decode(errors='replace')[:200]}")
+        for record in asyncio.run(_read(loaded.kafka_bootstrap, [f"{topic}.dlq" for topic in consumed])):
+            typer.echo(f"{record.topic} offset {record.offset}: {record.value.decode(errors='replace')[:200]}")
 
     @cli.command()
     def replay(topic: Annotated[str, typer.Argument(help="the original topic")]) -> None:
@@ -92,25 +91,26 @@ def _dlq_cli(service: str, settings: type[ServiceSettings]) -> typer.Typer:
     return cli
 
 
-async def _read(bootstrap: str, topic: str) -> list[tuple[int, bytes]]:
+async def _read(bootstrap: str, topics: list[str]) -> list[Any]:
+    """All records of these DLQs up to now; a DLQ has one partition."""
     kafka = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, group_id=None)
     await kafka.start()
     try:
-        partition = TopicPartition(topic, 0)
-        kafka.assign([partition])
-        await kafka.seek_to_beginning(partition)
-        end = (await kafka.end_offsets([partition]))[partition]
-        found: list[tuple[int, bytes]] = []
-        while await kafka.position(partition) < end:
+        partitions = [TopicPartition(topic, 0) for topic in topics]
+        kafka.assign(partitions)
+        await kafka.seek_to_beginning(*partitions)
+        ends = await kafka.end_offsets(partitions)
+        found: list[Any] = []
+        while any([await kafka.position(partition) < end for partition, end in ends.items()]):
             for records in (await kafka.getmany(timeout_ms=500)).values():
-                found += [(record.offset, record.value) for record in records if record.value is not None]
-        return found
+                found += [record for record in records if record.value is not None]
+        return sorted(found, key=lambda record: (record.topic, record.offset))
     finally:
         await kafka.stop()
 
 
 async def _replay(bootstrap: str, topic: str) -> int:
-    records = [dlq.original(value) for _, value in await _read(bootstrap, f"{topic}.dlq")]
+    records = [dlq.original(record.value) for record in await _read(bootstrap, [f"{topic}.dlq"])]
     producer = Producer(bootstrap, client_id="dlq-replay")
     try:
         await producer.send_all(records)

@@ -150,7 +150,7 @@ def create_app(
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """FastAPI describes errors as its own shape in plain JSON; what is sent is a problem."""
+    """FastAPI describes every error as plain JSON; what is sent is `application/problem+json`."""
     describe = app.openapi
 
     def with_problems() -> dict[str, Any]:
@@ -161,16 +161,13 @@ def _describe_problems(app: FastAPI) -> None:
                     if not status.startswith("2"):
                         response.setdefault("content", {PROBLEM_TYPE: _PROBLEM_SCHEMA})
                         _as_problem(response["content"])
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schema["components"]["schemas"].pop(unused, None)
         return schema
 
     app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's documented way to change the document
 
 
 def _as_problem(content: dict[str, Any]) -> None:
-    shape = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-    if shape.rpartition("/")[2] in {"Problem", "HTTPValidationError"}:
+    if content.get("application/json") == _PROBLEM_SCHEMA:
         del content["application/json"]
         content[PROBLEM_TYPE] = _PROBLEM_SCHEMA
 

@@ -30,7 +30,8 @@ PARKED_SWEEP_S: Final = 30.0
 RELEASED_AT_ONCE: Final = 200
 # A member that was killed keeps its place for its session time-out, and joining waits for that.
 START_TIMEOUT_S: Final = 30.0
-STOP_TIMEOUT_S: Final = 8.0
+STOP_TIMEOUT_S: Final = 6.0
+LEAVE_TIMEOUT_S: Final = 2.0
 # aiokafka tries a commit again for as long as Kafka is away.
 COMMIT_TIMEOUT_S: Final = 10.0
 BEHIND_TIMEOUT_S: Final = 1.0
@@ -56,6 +57,7 @@ class Runner:
         clock: Clock,
         max_records: int = 2000,
         poll_ms: int = 50,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
         self._consumer = consumer
         self._database = database
@@ -66,6 +68,7 @@ class Runner:
         self._last_progress = clock.monotonic()
         self._failing: str | None = None
         self._stopping = False
+        self._stop_timeout_s = stop_timeout_s
         database.on_released.append(self._released.set)
         self._broker = KafkaBroker(
             bootstrap,
@@ -114,13 +117,22 @@ class Runner:
                 await asyncio.sleep(backoff.next_s())
 
     async def _stop_broker(self) -> None:
+        """Let the running batch end; then, whatever hangs, leave the group, so that another member gets the records."""
+        kafka, tasks = self._subscriber.consumer, list(self._subscriber.tasks)
         try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
+            async with asyncio.timeout(self._stop_timeout_s):
                 await self._broker.stop()
+            return
         except (TimeoutError, KafkaError, OSError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_stopping():
                 raise
             log.warning("kit.consumer_stop_failed", group=self._consumer.group, reason=type(error).__name__)
+        for task in tasks:
+            task.cancel()
+        with suppress(TimeoutError, KafkaError, OSError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                if kafka is not None:
+                    await kafka.stop()
 
     async def _restart_if_ended(self) -> None:
         """A cancellation that aiokafka let out ends FastStream's loop without a word: start it again."""

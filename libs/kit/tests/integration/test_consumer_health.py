@@ -59,6 +59,12 @@ async def send(producer: Producer, event: AccountActivated) -> None:
     await producer.send(TOPIC, event.key.encode(), event.encode("auth"))
 
 
+def look_now(database: Database) -> None:
+    """Wake what looks after consumers and parked events only every few seconds."""
+    for wake in database.on_released:
+        wake()
+
+
 async def test_a_stuck_batch_makes_the_process_not_live_and_an_idle_one_does_not(
     shop: Shop,
     database: Database,
@@ -142,6 +148,7 @@ async def test_a_consume_loop_that_ended_is_started_again(
         for task in run._subscriber.tasks:
             task.cancel()
         await send(producer, second := activated())
+        look_now(database)
         await until(lambda: second.id in shop.applied)
 
     assert shop.applied == [first.id, second.id]
@@ -212,6 +219,39 @@ async def test_a_batch_that_keeps_failing_is_given_back_and_fetched_anew(
     assert sorted(shop.applied) == sorted({first.id, second.id, third.id})
 
 
+async def test_a_batch_that_was_cut_short_by_a_stop_comes_to_the_next_member(
+    shop: Shop,
+    database: Database,
+    stack: Stack,
+    producer: Producer,
+    until: Until,
+    running: Running,
+    activated: MakeEvent,
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_session: AsyncSession, _event: AccountActivated) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    events = [activated() for _ in range(3)]
+    shop.handler = hang
+    cut = Runner(
+        shop.consumer, database=database, bootstrap=stack.kafka_bootstrap, clock=SystemClock(), stop_timeout_s=0.5
+    )
+    async with running(cut):
+        for event in events:
+            await send(producer, event)
+        await until(begun.is_set)
+
+    shop.handler = shop.take
+    async with running(Runner(shop.consumer, database=database, bootstrap=stack.kafka_bootstrap, clock=SystemClock())):
+        # Soon: the one that was cut short has left the group, so nobody waits for its session to end.
+        await until(lambda: len(shop.applied) >= 3, timeout_s=6)
+
+    assert sorted(shop.applied) == sorted(event.id for event in events)
+
+
 async def test_a_member_that_was_killed_frees_its_partitions_to_the_next(
     shop: Shop,
     database: Database,
@@ -263,13 +303,19 @@ async def test_parked_events_are_counted_and_too_old_ones_raise_an_alarm(
     running: Running,
     activated: MakeEvent,
 ) -> None:
-    async def miss(_session: AsyncSession, _event: AccountActivated) -> None:
+    missed: set[UUID] = set()
+
+    async def miss(_session: AsyncSession, event: AccountActivated) -> None:
+        missed.add(event.id)
         raise MissingReferentError("account:unknown")
 
     shop.handler = miss
     run = Runner(shop.consumer, database=database, bootstrap=stack.kafka_bootstrap, clock=SystemClock())
     async with running(run):
-        await send(producer, activated())
+        await send(producer, event := activated())
+        await until(lambda: event.id in missed)
+        await asyncio.sleep(0.2)
+        look_now(database)
         await until(lambda: gauge("faregate_parked_records", group) == 1)
         assert gauge("faregate_parked_oldest_seconds", group) < 60
 
@@ -277,6 +323,7 @@ async def test_parked_events_are_counted_and_too_old_ones_raise_an_alarm(
             longer = parked_table.c.parked_at - timedelta(hours=1)
             await session.execute(update(parked_table).values(parked_at=longer))
         with capture_logs() as logs:
+            look_now(database)
             await until(lambda: gauge("faregate_parked_oldest_seconds", group) > 3600)
             await until(lambda: any(line["event"] == "kit.events_parked_too_long" for line in logs), 1)
 

@@ -14,6 +14,7 @@ from kit.http import RequestModel, create_app
 
 class Order(RequestModel):
     amount: int
+    note: str = ""
 
 
 def _router() -> APIRouter:
@@ -100,3 +101,21 @@ async def test_readiness_says_why_and_liveness_does_not_depend_on_it(client: htt
     assert ready.status_code == 503
     assert ready.json()["failing"] == {"database": "RuntimeError: the pool is empty"}
     assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_nul_character_is_refused_by_field(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/shop/orders", json={"amount": 1, "note": "a\x00b"})
+
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["note"]
+
+
+async def test_a_trailing_slash_does_not_redirect_to_the_services_own_address(client: httpx2.AsyncClient) -> None:
+    assert (await client.post("/shop/orders/", json={"amount": 1})).status_code == 404
+
+
+async def test_errors_are_described_as_the_problems_that_they_are(client: httpx2.AsyncClient) -> None:
+    schema = (await client.get("/shop/openapi.json")).json()
+
+    described = schema["paths"]["/shop/orders"]["post"]["responses"]["default"]["content"]
+    assert list(described) == ["application/problem+json"]

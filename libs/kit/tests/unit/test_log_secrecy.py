@@ -11,7 +11,8 @@ from kit import logging as ours
 
 ours.configure("shop")
 log = ours.get("shop")
-log.info("shop.order_taken", order_id=7, email="ann@example.test", refresh_token="MARK-token", nested={"password": "MARK-p"})
+nested = {"password": "MARK-password", "shown": ["to ann@example.test"]}
+log.info("shop.order_taken", order_id=7, email="ann@example.test", refresh_token="MARK-token", nested=nested)
 log.info("shop.header_seen", header="Bearer eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.MARK")
 logging.getLogger("foreign").error("mail to bob@example.test with fg_live_MARK and sk-ant-MARK12345 failed")
 try:

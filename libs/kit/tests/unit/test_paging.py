@@ -2,14 +2,16 @@
 
 import base64
 from contextlib import suppress
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from kit.errors import InvalidError
-from kit.paging import decode_cursor, encode_cursor
+from kit.paging import Moment, decode_cursor, decode_instant, encode_cursor
 
 
 def test_a_cursor_holds_its_position_and_needs_no_escaping() -> None:
@@ -35,3 +37,22 @@ def test_a_cursor_that_is_not_ours_is_refused_by_field(forged: str) -> None:
 def test_any_text_is_a_position_or_refused(text: str) -> None:
     with suppress(InvalidError):
         assert len(decode_cursor(text, parts=1)) == 1
+
+
+@pytest.mark.parametrize("part", ["yesterday", "2026-01-01T00:00:00", "9999-12-31T23:59:59-14:00", None, 5])
+def test_an_instant_in_a_cursor_that_is_not_ours_is_refused(part: object) -> None:
+    with pytest.raises(InvalidError):
+        decode_instant(part)
+
+
+def test_a_cursor_with_a_nul_is_refused() -> None:
+    with pytest.raises(InvalidError):
+        decode_cursor(encode_cursor("a\x00"), parts=1)
+
+
+@pytest.mark.parametrize("text", ["0.5", "1e10", "2026-01-01T00:00:00", "0001-01-01T00:00:00Z"])
+def test_a_moment_is_a_time_with_an_offset_in_a_year_that_can_be(text: str) -> None:
+    moments: TypeAdapter[datetime] = TypeAdapter(Moment)
+    with pytest.raises(ValidationError):
+        moments.validate_python(text)
+    assert moments.validate_python("2026-01-01T00:00:00Z") == datetime(2026, 1, 1, tzinfo=UTC)

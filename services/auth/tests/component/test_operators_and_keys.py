@@ -179,6 +179,7 @@ async def test_tokens_show_the_newest_plan_whatever_order_events_come_in(auth):
 
 
 async def test_what_is_long_over_is_forgotten_with_a_tombstone(running, as_bearer):
+    """(money.md 26)."""
     async with running() as auth:
         tokens = await auth.signed_in()
         made = await auth.make_key(tokens)

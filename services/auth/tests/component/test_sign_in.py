@@ -75,6 +75,7 @@ async def test_two_registrations_of_one_address_at_once_make_one_user(auth):
 
 
 async def test_registration_publishes_every_row_it_made(auth):
+    """(money.md 26)."""
     tokens = await auth.signed_in()
     account, user = {"account_id": tokens["account_id"]}, {"user_id": tokens["user_id"]}
 

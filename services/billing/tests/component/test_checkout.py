@@ -81,6 +81,7 @@ async def test_a_declined_card_settles_nothing_and_the_session_can_still_be_paid
 
 
 async def test_the_same_key_gives_the_same_session_and_another_body_is_refused(billing, account):
+    """(money.md 17)."""
     first = await billing.checkout(account, "credits_10", key="one")
     again = await billing.checkout(account, "credits_10", key="one")
     other = await billing.checkout(account, "credits_25", key="one")

@@ -78,6 +78,7 @@ async def test_an_unchanged_catalogue_publishes_nothing_new(database, clock):
 
 
 async def test_a_changed_plan_is_a_new_version_that_holds_five_minutes_later(database, clock):
+    """(money.md 19)."""
     catalogue = load_catalogue(SHIPPED_CATALOGUE)
     await publish(database, catalogue, clock)
 
@@ -105,6 +106,7 @@ async def test_an_offer_that_left_the_file_is_no_longer_on_sale(database, clock)
 
 
 async def test_plans_stated_again_are_the_same_events(database, clock):
+    """(money.md 26)."""
     await publish(database, load_catalogue(SHIPPED_CATALOGUE), clock)
     first = await outbox(database)
 

@@ -34,6 +34,7 @@ async def post(gateway, account, text: str, *, stream: bool) -> httpx2.Response:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_kafka_that_stops_in_mid_call_ends_it_with_an_error_and_no_settlement(stack, gateway, stream):
+    """(money.md 12, 14)."""
     account = gateway.account()
     text = "output_tokens=40;delay_ms=100" if stream else "first_byte_ms=3000"
     calling = asyncio.create_task(post(gateway, account, text, stream=stream))

@@ -83,6 +83,7 @@ async def test_streamed_and_not_streamed_cost_the_same(gateway, usage_of):
 
 
 async def test_the_event_carries_what_admission_stamped(gateway, book, usage_of):
+    """(money.md 1, 12, 19)."""
     account = gateway.account()
     await post(gateway, account)
 
@@ -104,6 +105,7 @@ async def test_the_hold_becomes_the_price_before_the_answer_ends(gateway):
 
 
 async def test_a_client_that_leaves_is_charged_the_providers_final_count(gateway, provider: Provider, usage_of):
+    """(money.md 13)."""
     account = gateway.account()
     async with httpx2.AsyncClient(timeout=30) as http:
         body = {**ASK, "stream": True}
@@ -119,6 +121,7 @@ async def test_a_client_that_leaves_is_charged_the_providers_final_count(gateway
 
 
 async def test_a_client_that_leaves_an_endless_answer_is_charged_an_estimate(gateway, usage_of):
+    """(money.md 13)."""
     account = gateway.account()
     async with httpx2.AsyncClient(timeout=30) as http:
         body = {**ASK, "stream": True}
@@ -147,6 +150,7 @@ async def test_a_client_that_leaves_an_endless_answer_is_charged_an_estimate(gat
     ],
 )
 async def test_each_ending_has_its_outcome(gateway, usage_of, text, outcome, basis, tail):
+    """(money.md 13)."""
     account = gateway.account()
 
     answer = await post(gateway, account, text)
@@ -168,6 +172,7 @@ async def test_a_broken_stream_raises_in_the_sdk(gateway):
 
 
 async def test_a_message_that_breaks_off_is_free_and_an_error(gateway, usage_of):
+    """(money.md 13)."""
     account = gateway.account()
 
     answer = await post(gateway, account, "truncate", stream=False)
@@ -180,6 +185,7 @@ async def test_a_message_that_breaks_off_is_free_and_an_error(gateway, usage_of)
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 500, 529])
 async def test_the_providers_errors_pass_byte_for_byte_and_are_free(gateway, provider, usage_of, status: int):
+    """(money.md 13)."""
     account = gateway.account()
 
     answer = await post(gateway, account, f"{status};retry_after=7")
@@ -237,6 +243,7 @@ async def test_bytes_arrive_while_the_model_still_speaks(gateway):
 
 
 async def test_a_call_that_was_swept_ends_with_an_error_and_reports_what_was_delivered(gateway, usage_of):
+    """(money.md 6, 14)."""
     account = gateway.account()
     calling = asyncio.create_task(post(gateway, account, "delay_ms=50"))
     await asyncio.sleep(0.7)

@@ -13,6 +13,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def test_an_allocation_survives_its_way_through_redis():
+    """(money.md 2)."""
     allocation = tuple(Allocation(slice_id=uuid4(), unit=Unit.CREDIT, amount=amount) for amount in (1, 10**15 + 1))
 
     assert allocation_of(split_of(allocation)) == allocation
@@ -49,6 +50,7 @@ def test_all_keys_of_an_account_carry_its_hash_tag_and_a_hint_has_another():
 
 
 def test_no_script_turns_a_number_into_text_by_itself():
+    """(money.md 2)."""
     scripts = AccountScripts(), HintScripts()
     bodies = [script.body for group in scripts for script in vars(group).values()]
 

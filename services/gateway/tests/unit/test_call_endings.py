@@ -41,6 +41,7 @@ def end(progress: Progress):
     ],
 )
 def test_each_way_to_end(progress, outcome, basis):
+    """(money.md 13)."""
     ending = end(progress)
     assert (ending.outcome, ending.basis) == (outcome, basis)
     if basis == "none":
@@ -48,11 +49,13 @@ def test_each_way_to_end(progress, outcome, basis):
 
 
 def test_an_estimate_takes_what_was_delivered_when_it_is_more_than_the_provider_said():
+    """(money.md 13)."""
     counts = end(Progress(status=200, seen=seen(output=2), has_content=True, delivered_tokens=30)).counts
     assert (counts.input_tokens, counts.output_tokens) == (10, 30)
 
 
 def test_without_any_count_the_input_is_estimated():
+    """(money.md 13)."""
     assert end(Progress(cut="client_gone", client_gone=True)).counts.input_tokens == 77
 
 
@@ -62,5 +65,6 @@ def test_a_complete_answer_without_usage_is_not_free():
 
 
 def test_a_served_model_without_a_price_is_charged_as_what_was_asked():
+    """(money.md 19)."""
     assert end(Progress(status=200, seen=seen(model="new"), complete=True)).model_served == "m"
     assert end(Progress(status=200, seen=seen(model="b"), complete=True)).model_served == "b"

@@ -109,4 +109,5 @@ def test_services_see_no_identity_from_outside():
     [(0, "0"), (1, "0.000000001"), (5_000_000_000, "5"), (-1_500_000_000, "-1.5"), (10**16 + 1, "10000000.000000001")],
 )
 def test_credits_are_exact_decimals(amount_nano: int, text: str):
+    """(money.md 2)."""
     assert credits_text(amount_nano) == text

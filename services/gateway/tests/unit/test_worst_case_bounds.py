@@ -9,6 +9,7 @@ import pytest
 
 from gateway.dataplane.ask import parse_ask
 from gateway.dataplane.bounds import bounds_of, worst_cost
+from gateway.errors import ModelApiError
 from rating import CacheUse, TokenCounts, Usage, cost_of
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -143,3 +144,19 @@ def test_an_advisor_is_reserved_at_its_own_model(book):
 
 def test_the_estimate_stops_at_the_window():
     assert bounds(system="1" * 3_000_000).input_tokens == WINDOW
+
+
+@pytest.mark.parametrize("odd", [[], {}, [["x"]], 7, None])
+def test_shapes_that_the_provider_will_refuse_do_not_break_the_estimate(odd: object):
+    source = {"type": "image", "source": {"type": odd, "data": 5}}
+    found = bounds(messages=[{"role": "user", "content": [source, {"type": odd}]}], cache_control={"ttl": odd})
+    assert found.input_tokens > 0
+
+
+def test_depth_neither_breaks_the_estimate_nor_hides_a_compaction():
+    deep = b"[" * 1000 + b'{"type": "compact_20260112"}' + b"]" * 1000
+    start = b'{"model": "claude-haiku-5-5", "max_tokens": 10, "context_management": '
+    found = bounds_of(parse_ask(start + deep + b"}"), context_window_tokens=WINDOW)
+    assert len(found.iterations) == 1
+    with pytest.raises(ModelApiError, match="nested too deeply"):
+        parse_ask(start + deep + b', "\\u0041": 1}')

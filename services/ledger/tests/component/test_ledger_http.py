@@ -127,6 +127,7 @@ async def test_nobody_sees_another_account(running: Any) -> None:
 
 
 async def test_an_adjustment_is_applied_once_per_key_and_another_body_is_refused(running: Any) -> None:
+    """(money.md 17)."""
     account_id, token, key = await running.new_account(), running.operator(), uuid4().hex
     body = {"account_id": str(account_id), "amount_credits": "2.5", "reason": "goodwill for an outage"}
 
@@ -206,6 +207,7 @@ async def test_a_large_adjustment_keeps_every_digit(running: Any, amount: str) -
     ],
 )
 async def test_a_wrong_adjustment_names_the_field(running: Any, change: dict[str, object], field: str) -> None:
+    """(money.md 2)."""
     body = {"account_id": str(uuid4()), "amount_credits": "1", "reason": "a good one", **change}
 
     answer = await running.post("/ledger/operator/adjustments", body, token=running.operator(), key="k")
@@ -249,6 +251,7 @@ async def test_wrong_parameters_are_named(running: Any, params: dict[str, str], 
 
 
 async def test_a_snapshot_is_given_once_all_that_was_written_is_applied(running: Any) -> None:
+    """(money.md 6, 29)."""
     account_id = await running.new_account()
     token = running.signer.service_token("gateway", "ledger")
     calls = [running.make.usage(account_id) for _ in range(20)]
@@ -272,6 +275,7 @@ async def test_a_snapshot_is_given_once_all_that_was_written_is_applied(running:
 
 
 async def test_a_snapshot_is_refused_while_the_ledger_is_behind(prepared: Any) -> None:
+    """(money.md 29)."""
     account_id = uuid4()
     await prepared.send(prepared.make.usage(account_id))
     positions = UsagePositions(prepared.stack.kafka_bootstrap, group="ledger")

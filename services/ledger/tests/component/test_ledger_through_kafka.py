@@ -30,6 +30,7 @@ async def test_the_story_from_activation_to_a_charge_reaches_the_gateways(runnin
 
 
 async def test_a_call_three_times_in_other_orders_and_by_two_consumers_is_charged_once(running: Any) -> None:
+    """(money.md 17, 18)."""
     accounts = [await running.new_account() for _ in range(3)]
     calls = [running.make.usage(account_id) for account_id in accounts for _ in range(100)]
     with running.process():
@@ -49,6 +50,7 @@ async def test_a_call_three_times_in_other_orders_and_by_two_consumers_is_charge
 async def test_other_content_and_broken_records_go_to_the_dlq_and_the_rest_is_applied(
     running: Any, published: Published
 ) -> None:
+    """(money.md 15)."""
     account_id = await running.new_account()
     call, neighbour = running.make.usage(account_id), running.make.usage(account_id)
     before = CONFLICTS.labels("ledger", call.type)._value.get()
@@ -72,6 +74,7 @@ async def test_other_content_and_broken_records_go_to_the_dlq_and_the_rest_is_ap
 
 @pytest.mark.timeout(180)
 async def test_a_ledger_killed_in_the_middle_of_its_work_loses_and_doubles_nothing(prepared: Any) -> None:
+    """(money.md 17, 18)."""
     make, accounts = prepared.make, [uuid4() for _ in range(20)]
     calls = [make.usage(account_id) for _ in range(300) for account_id in accounts]
     await prepared.send(make.plan(), *(make.created(a) for a in accounts), *(make.activated(a) for a in accounts))

@@ -17,6 +17,7 @@ NewAccount = Callable[[], Awaitable[UUID]]
 
 
 async def test_an_activation_waits_for_the_account_and_for_a_catalogue(bare_ledger: Ledger, make: Factory) -> None:
+    """(money.md 24)."""
     account_id = uuid4()
     await bare_ledger.deliver(make.activated(account_id))
     await bare_ledger.deliver(make.created(account_id))
@@ -33,6 +34,7 @@ async def test_an_activation_waits_for_the_account_and_for_a_catalogue(bare_ledg
 async def test_an_activation_grants_the_trial_once_and_announces_it(
     ledger: Ledger, make: Factory, clock: ManualClock
 ) -> None:
+    """(money.md 4)."""
     account_id = uuid4()
     activated = make.activated(account_id)
     await ledger.deliver(make.created(account_id), activated)
@@ -59,6 +61,7 @@ async def test_the_trial_ends_by_time_alone(ledger: Ledger, clock: ManualClock, 
 
 
 async def test_an_older_account_version_changes_nothing(ledger: Ledger, make: Factory, account: NewAccount) -> None:
+    """(money.md 24)."""
     account_id = await account()
     await ledger.deliver(make.changed(account_id, version=3, state="frozen"))
     await ledger.deliver(make.changed(account_id, version=2, state="open"))
@@ -70,6 +73,7 @@ async def test_an_older_account_version_changes_nothing(ledger: Ledger, make: Fa
 async def test_a_subscription_sets_the_plan_while_it_is_active(
     ledger: Ledger, make: Factory, account: NewAccount
 ) -> None:
+    """(money.md 24)."""
     account_id = await account()
 
     await ledger.deliver(make.subscription(account_id, version=2, status="active"))
@@ -86,6 +90,7 @@ async def test_a_subscription_sets_the_plan_while_it_is_active(
 async def test_a_subscription_to_an_unknown_plan_version_waits_for_it(
     ledger: Ledger, make: Factory, account: NewAccount
 ) -> None:
+    """(money.md 19, 24)."""
     account_id = await account()
     plan_id = f"pro-{account_id}"
     await ledger.deliver(make.subscription(account_id, version=1, status="active", plan_id=plan_id, plan_version=7))
@@ -108,6 +113,7 @@ async def test_a_payment_delivered_twice_is_granted_once(ledger: Ledger, make: F
 
 
 async def test_a_payment_of_an_unknown_account_waits_for_it(ledger: Ledger, make: Factory) -> None:
+    """(money.md 24)."""
     account_id = uuid4()
     await ledger.deliver(make.settled(account_id))
     await ledger.deliver(make.created(account_id))

@@ -47,6 +47,7 @@ async def test_the_migrated_columns_are_those_that_the_code_names(database_url: 
 
 
 async def test_charges_are_partitioned_by_the_month_in_their_id(database_url: str) -> None:
+    """(money.md 18)."""
     database = Database(database_url, source="ledger")
     now = datetime(2031, 3, 31, 23, 59, tzinfo=UTC)
     async with database.transaction() as session:

@@ -17,6 +17,7 @@ DEARER = SOURCE.replace('markup_percent = "15"', 'markup_percent = "20"')
 
 
 async def test_the_shipped_book_is_version_one_and_published_once(bare_ledger: Ledger) -> None:
+    """(money.md 19)."""
     await bare_ledger.publish_prices()
 
     (event,) = await bare_ledger.sent("ledger.price-book-published.v1")
@@ -26,6 +27,7 @@ async def test_the_shipped_book_is_version_one_and_published_once(bare_ledger: L
 async def test_a_changed_book_needs_five_minutes_and_becomes_the_next_version(
     bare_ledger: Ledger, clock: ManualClock
 ) -> None:
+    """(money.md 19)."""
     for text, effective_at, error in (
         (SOURCE, None, PriceBookUnchangedError),
         (DEARER, None, LeadTimeError),
@@ -42,6 +44,7 @@ async def test_a_changed_book_needs_five_minutes_and_becomes_the_next_version(
 async def test_the_markup_follows_the_book_in_force_and_charges_the_stamped_one(
     bare_ledger: Ledger, clock: ManualClock, make: Factory
 ) -> None:
+    """(money.md 19)."""
     account_id = uuid4()
     async with bare_ledger.database.transaction() as session:
         await publish_book(session, DEARER, now=clock.now(), effective_at=clock.now() + timedelta(minutes=5))
@@ -59,6 +62,7 @@ async def test_the_markup_follows_the_book_in_force_and_charges_the_stamped_one(
 async def test_a_call_that_waited_for_its_price_book_is_charged_when_it_comes(
     bare_ledger: Ledger, clock: ManualClock, make: Factory
 ) -> None:
+    """(money.md 19, 24)."""
     account_id = uuid4()
     await bare_ledger.deliver(make.plan(), make.created(account_id), make.activated(account_id))
     await bare_ledger.deliver(make.usage(account_id, price_book_version=2, markup_bps=2000))

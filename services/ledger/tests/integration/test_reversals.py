@@ -26,6 +26,7 @@ async def test_a_refund_takes_the_whole_grant_and_leaves_the_others(
 
 
 async def test_partial_refunds_take_shares_that_add_up(ledger: Ledger, make: Factory, account: NewAccount) -> None:
+    """(money.md 3, 23)."""
     account_id = await account()
     payment = make.settled(account_id, 10 * CREDIT + 1)
     await ledger.deliver(payment)
@@ -85,6 +86,7 @@ async def test_a_dispute_that_is_lost_keeps_what_it_took(ledger: Ledger, make: F
 async def test_a_dispute_won_before_it_was_heard_of_takes_nothing_later(
     ledger: Ledger, make: Factory, account: NewAccount
 ) -> None:
+    """(money.md 24)."""
     account_id = await account()
     payment = make.settled(account_id)
     await ledger.deliver(payment, make.reversed(payment, "dispute_won", reversal_id="dp"))
@@ -127,6 +129,7 @@ async def test_what_would_return_into_an_expired_grant_is_given_for_thirty_days(
 
 
 async def test_a_reversal_waits_for_its_payment(ledger: Ledger, make: Factory, account: NewAccount) -> None:
+    """(money.md 24)."""
     account_id = await account()
     payment = make.settled(account_id)
 

@@ -194,6 +194,7 @@ def test_a_base_of_nothing_has_no_levels() -> None:
 def test_shares_of_reversals_add_up_to_the_share_of_their_sum(
     granted: int, paid: int, reversed_minor: list[int]
 ) -> None:
+    """(money.md 3)."""
     before: list[Reversal] = []
     for number, minor in enumerate(reversed_minor):
         share = share_to_take(grant_amount=granted, paid_minor=paid, reversed_minor=minor, before=before)
@@ -212,6 +213,7 @@ def test_shares_of_reversals_add_up_to_the_share_of_their_sum(
 
 
 def test_a_snapshot_is_what_the_contract_would_have_made() -> None:
+    """(money.md 2, 4)."""
     later = NOW + timedelta(microseconds=5)
     grants = [grant(10**15 + 1), grant(2**53 + 1, days=None, starts=2), grant(7, days=-1, starts=-3)]
     data = snapshot(account(), grants, terms=Terms(None, book_markup_bps=1500), now=later, applied=[uuid4()])
@@ -227,10 +229,12 @@ def test_a_snapshot_is_what_the_contract_would_have_made() -> None:
 
 @pytest.mark.parametrize("nano", [1, 10**9, 10**14 - 1, 10**14, 10**14 + 1, 2**53 - 1, 2**53 + 1, -3_450_000])
 def test_credits_as_text_are_exact(nano: int) -> None:
+    """(money.md 2)."""
     assert nano_of(credits_of(nano)) == nano
 
 
 def test_a_model_that_only_a_later_book_prices_is_rated_by_that() -> None:
+    """(money.md 19)."""
     older = BOOK.model_copy(update={"models": {k: v for k, v in BOOK.models.items() if k != "claude-haiku-4-5"}})
     newer = BOOK.model_copy(update={"version": 2})
     event = call(0).event.model_copy(

@@ -15,7 +15,7 @@ from contracts.notifier import DeliveryFailed
 from sandbox.testing import KafkaRecords
 
 
-async def test_no_address_and_no_link_appears_in_logs_rows_events_or_metrics(
+async def test_no_address_and_no_link_appears_in_logs_rows_or_events(
     surround, auth: StandInAuth, kafka_records: KafkaRecords
 ) -> None:
     marker = f"marker{uuid4().hex}"

@@ -55,6 +55,7 @@ def group():
 
 
 async def test_published_balances_reach_redis(gateways, ledger, call, producer, reading):
+    """(money.md 4, 6)."""
     admission = await gateways.make()
     books = ledger.open(100)
     request = call(books.account_id, 40)
@@ -112,6 +113,7 @@ async def test_a_malformed_record_goes_to_the_dlq_and_the_ones_round_it_are_appl
 
 
 async def test_balances_wait_for_redis_and_none_is_lost(own_redis, own_gateways, ledger, producer, reading, slices):
+    """(money.md 6)."""
     admission = await own_gateways.make()
     books = ledger.open(10)
     await own_gateways.available(admission, books.account_id)

@@ -8,6 +8,7 @@ from gateway.admission import AdmissionUnavailableError, UnknownAccountError, me
 
 
 async def test_a_call_is_admitted_and_its_hold_is_split_in_burn_order(gateways, ledger, call):
+    """(money.md 1, 4, 9)."""
     admission = await gateways.make()
     books = ledger.open(300, 500, markup_bps=1500)
     request = call(books.account_id, 401)
@@ -27,6 +28,7 @@ async def test_a_call_is_admitted_and_its_hold_is_split_in_burn_order(gateways, 
 
 
 async def test_the_same_call_asked_twice_gets_the_same_hold(gateways, ledger, call):
+    """(money.md 5)."""
     admission = await gateways.make()
     books = ledger.open(300, 500)
     request = call(books.account_id, 400)
@@ -43,6 +45,7 @@ async def test_the_same_call_asked_twice_gets_the_same_hold(gateways, ledger, ca
 
 
 async def test_a_call_beyond_the_balance_is_refused_and_takes_nothing(gateways, ledger, call):
+    """(money.md 5, 10)."""
     admission = await gateways.make()
     books = ledger.open(1000, markup_bps=1000)
 
@@ -75,6 +78,7 @@ async def test_only_the_first_refusal_of_an_arming_says_so(gateways, ledger, cal
 
 @pytest.mark.parametrize("state", ["frozen", "closed"])
 async def test_an_account_that_is_not_open_is_refused(gateways, ledger, call, state):
+    """(money.md 4)."""
     admission = await gateways.make()
     books = ledger.open(1000, state=state)
 
@@ -85,6 +89,7 @@ async def test_an_account_that_is_not_open_is_refused(gateways, ledger, call, st
 
 
 async def test_only_models_of_the_plan_are_admitted(gateways, ledger, call):
+    """(money.md 4)."""
     admission = await gateways.make()
     books = ledger.open(1000, models=("claude-haiku-5", "claude-opus-5"))
 
@@ -97,6 +102,7 @@ async def test_only_models_of_the_plan_are_admitted(gateways, ledger, call):
 
 
 async def test_slices_count_only_while_they_are_valid_and_in_credits(gateways, ledger, call, slices):
+    """(money.md 4)."""
     admission = await gateways.make()
     books = ledger.open()
     valid = slices(7, expires_in_s=3600)
@@ -116,6 +122,7 @@ async def test_slices_count_only_while_they_are_valid_and_in_credits(gateways, l
 
 
 async def test_debt_and_holds_on_slices_that_are_gone_count_against_the_rest(gateways, ledger, call, slices):
+    """(money.md 4, 5)."""
     admission = await gateways.make()
     books = ledger.open(100, 50)
     await admission.admit(call(books.account_id, 120))
@@ -128,6 +135,7 @@ async def test_debt_and_holds_on_slices_that_are_gone_count_against_the_rest(gat
 
 
 async def test_entries_of_an_account_are_capped(gateways, ledger, call):
+    """(money.md 6)."""
     admission = await gateways.make(most_entries=3)
     books = ledger.open(1000)
     for _ in range(3):
@@ -166,6 +174,7 @@ EXACT = [
 
 @pytest.mark.parametrize("amount", EXACT)
 async def test_large_amounts_keep_every_digit(gateways, ledger, call, amount):
+    """(money.md 2)."""
     admission = await gateways.make()
     books = ledger.open(amount)
     request = call(books.account_id, amount - 1)
@@ -185,6 +194,7 @@ async def test_large_amounts_keep_every_digit(gateways, ledger, call, amount):
 
 @pytest.mark.parametrize("amount", [MAX_AMOUNT + 1, 2**53 - 1, 2**53, 2**53 + 1, 10**17, 10**40])
 async def test_amounts_that_doubles_do_not_hold_are_refused(gateways, ledger, call, amount):
+    """(money.md 2)."""
     admission = await gateways.make()
     books = ledger.open(MAX_AMOUNT, MAX_AMOUNT)
 
@@ -198,6 +208,7 @@ async def test_amounts_that_doubles_do_not_hold_are_refused(gateways, ledger, ca
 @pytest.mark.parametrize("bps", [0, 1, 1500, 9999, 1_000_000])
 @pytest.mark.parametrize("cost", [0, 1, 9999, 10_000, 10_001, 10**13 + 7, 87_654_321_987_653, 89_108_910_891_089])
 async def test_the_markup_is_exact_and_rounded_up_once(gateways, ledger, call, bps, cost):
+    """(money.md 2, 3)."""
     admission = await gateways.make()
     books = ledger.open(MAX_AMOUNT, markup_bps=bps)
     price = -(-cost * (10_000 + bps) // 10_000)
@@ -211,6 +222,7 @@ async def test_the_markup_is_exact_and_rounded_up_once(gateways, ledger, call, b
 
 
 async def test_five_hundred_concurrent_calls_never_exceed_the_balance(gateways, ledger, call):
+    """(money.md 5, 29)."""
     books = ledger.open(20, 30)
     admissions = [await gateways.make() for _ in range(3)]
 
@@ -226,6 +238,7 @@ async def test_five_hundred_concurrent_calls_never_exceed_the_balance(gateways, 
 
 
 async def test_a_clock_that_is_off_raises_an_alarm(gateways, ledger, call):
+    """(money.md 1)."""
     admission = await gateways.make(clock_offset_s=120)
     books = ledger.open(100)
     before = metrics.CLOCK_SKEWED._value.get()

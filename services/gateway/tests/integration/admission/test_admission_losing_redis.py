@@ -23,6 +23,7 @@ async def restart(server, *, empty):
 
 
 async def test_an_empty_redis_is_rebuilt_from_the_ledger_and_the_open_calls(own_redis, own_gateways, ledger, call):
+    """(money.md 29)."""
     first, second = await own_gateways.make(), await own_gateways.make()
     books = ledger.open(100)
     held, booked, other = call(books.account_id, 30), call(books.account_id, 20), call(books.account_id, 10)
@@ -45,6 +46,7 @@ async def test_an_empty_redis_is_rebuilt_from_the_ledger_and_the_open_calls(own_
 
 
 async def test_after_a_restart_with_its_file_state_is_reloaded_and_entries_stay(own_redis, own_gateways, ledger, call):
+    """(money.md 29)."""
     admission = await own_gateways.make()
     books = ledger.open(100)
     held, booked = call(books.account_id, 30), call(books.account_id, 20)
@@ -67,6 +69,7 @@ async def test_after_a_restart_with_its_file_state_is_reloaded_and_entries_stay(
 async def test_while_redis_or_the_ledger_is_away_nothing_is_admitted_and_nothing_raises_at_the_end(
     own_redis, own_gateways, ledger, call
 ):
+    """(money.md 29)."""
     admission = await own_gateways.make()
     books = ledger.open(100)
     request = call(books.account_id, 30)
@@ -97,6 +100,7 @@ async def test_while_redis_or_the_ledger_is_away_nothing_is_admitted_and_nothing
 async def test_a_settlement_that_redis_missed_is_forgotten_when_the_ledger_confirms(
     own_redis, own_gateways, ledger, call
 ):
+    """(money.md 6)."""
     admission = await own_gateways.make(patience_s=10_000)
     books = ledger.open(100)
     request = call(books.account_id, 30)
@@ -112,6 +116,7 @@ async def test_a_settlement_that_redis_missed_is_forgotten_when_the_ledger_confi
 
 
 async def test_many_calls_wait_for_one_reload(own_redis, own_gateways, ledger, call):
+    """(money.md 29)."""
     admission = await own_gateways.make()
     books = ledger.open(100)
 
@@ -126,6 +131,7 @@ async def test_many_calls_wait_for_one_reload(own_redis, own_gateways, ledger, c
 
 
 async def test_redis_lost_again_during_a_reload_is_not_taken_for_rebuilt(own_redis, own_gateways, ledger, call):
+    """(money.md 29)."""
     admission = await own_gateways.make()
     books = ledger.open(100)
     lost_once = []
@@ -142,6 +148,7 @@ async def test_redis_lost_again_during_a_reload_is_not_taken_for_rebuilt(own_red
 
 
 async def test_a_newer_snapshot_survives_a_reload_that_was_answered_before_it(own_redis, own_gateways, ledger, call):
+    """(money.md 6, 29)."""
     admission = await own_gateways.make()
     books = ledger.open(100)
     request = call(books.account_id, 30)
@@ -159,6 +166,7 @@ async def test_a_newer_snapshot_survives_a_reload_that_was_answered_before_it(ow
 
 
 async def test_holds_are_reentered_before_the_first_admission_under_a_new_run(own_redis, own_gateways, ledger, call):
+    """(money.md 6, 29)."""
     admission = await own_gateways.make(patience_s=10_000)
     accounts = [ledger.open(10) for _ in range(5)]
     for books in accounts:
@@ -171,6 +179,7 @@ async def test_holds_are_reentered_before_the_first_admission_under_a_new_run(ow
 
 
 async def test_every_connection_knows_the_run_it_belongs_to(own_redis):
+    """(money.md 29)."""
     redis = RedisConnection(own_redis.url, max_connections=4)
 
     async def run(session):

@@ -15,6 +15,7 @@ PARTS = 8
 
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_no_schedule_breaks_a_rule(stack, part):
+    """(money.md 2-6, 14, 29)."""
     redis = RedisConnection(stack.redis_url)
     for seed in range(part, SEEDS, PARTS):
         world = World(seed, redis)

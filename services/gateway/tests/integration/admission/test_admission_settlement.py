@@ -8,6 +8,7 @@ from gateway.admission import AdmissionUnavailableError, SnapshotRefusedError
 
 
 async def test_settling_gives_back_what_the_call_did_not_cost(gateways, ledger, call):
+    """(money.md 5)."""
     admission = await gateways.make()
     books = ledger.open(300, 500)
     request = call(books.account_id, 600)
@@ -25,6 +26,7 @@ async def test_settling_gives_back_what_the_call_did_not_cost(gateways, ledger, 
 
 
 async def test_a_price_above_the_hold_stands_on_the_last_slice(gateways, ledger, call):
+    """(money.md 5)."""
     admission = await gateways.make()
     books = ledger.open(300, 500)
     request = call(books.account_id, 310)
@@ -37,6 +39,7 @@ async def test_a_price_above_the_hold_stands_on_the_last_slice(gateways, ledger,
 
 
 async def test_a_call_that_cost_nothing_stays_until_it_is_confirmed(gateways, ledger, call):
+    """(money.md 5, 6)."""
     admission = await gateways.make()
     books = ledger.open(100)
     request = call(books.account_id, 60)
@@ -51,6 +54,7 @@ async def test_a_call_that_cost_nothing_stays_until_it_is_confirmed(gateways, le
 
 
 async def test_settling_twice_changes_nothing(gateways, ledger, call):
+    """(money.md 5)."""
     admission = await gateways.make()
     books = ledger.open(300, 500)
     request = call(books.account_id, 600)
@@ -65,6 +69,7 @@ async def test_settling_twice_changes_nothing(gateways, ledger, call):
 
 
 async def test_a_confirmed_call_is_left_alone(gateways, ledger, call):
+    """(money.md 6)."""
     admission = await gateways.make()
     books = ledger.open(100)
     request = call(books.account_id, 60)
@@ -83,6 +88,7 @@ async def test_a_confirmed_call_is_left_alone(gateways, ledger, call):
 
 
 async def test_an_unknown_call_is_entered_as_ended(gateways, ledger, call):
+    """(money.md 6)."""
     admission = await gateways.make()
     books = ledger.open(100)
     await gateways.available(admission, books.account_id)
@@ -98,6 +104,7 @@ async def test_an_unknown_call_is_entered_as_ended(gateways, ledger, call):
 
 
 async def test_prices_out_of_range_never_reach_the_data_path(gateways, ledger, call):
+    """(money.md 2)."""
     admission = await gateways.make()
     books = ledger.open(100)
     cheap, dear = call(books.account_id, 10), call(books.account_id, 10)
@@ -110,6 +117,7 @@ async def test_prices_out_of_range_never_reach_the_data_path(gateways, ledger, c
 
 
 async def test_snapshots_may_come_in_any_order_twice_or_not_at_all(gateways, ledger, call):
+    """(money.md 6)."""
     admission = await gateways.make()
     books = ledger.open(1000)
     requests = [call(books.account_id, 100) for _ in range(6)]
@@ -134,6 +142,7 @@ async def test_snapshots_may_come_in_any_order_twice_or_not_at_all(gateways, led
 
 
 async def test_an_old_snapshot_does_not_turn_state_back(gateways, ledger, call):
+    """(money.md 6, 24)."""
     admission = await gateways.make()
     books = ledger.open(1000)
     await gateways.available(admission, books.account_id)
@@ -147,6 +156,7 @@ async def test_an_old_snapshot_does_not_turn_state_back(gateways, ledger, call):
 
 
 async def test_a_snapshot_alone_builds_no_state(gateways, ledger, call):
+    """(money.md 29)."""
     admission = await gateways.make()
     books = ledger.open(1000)
 
@@ -186,6 +196,7 @@ async def test_a_snapshot_keeps_every_digit(gateways, ledger, slices, amount):
 
 
 async def test_at_rest_nothing_is_left_and_available_is_the_balance(gateways, ledger, call):
+    """(money.md 2, 5, 6)."""
     admission = await gateways.make()
     books = ledger.open(10**15 + 1, 10**14 - 1, 77)
     chance = random.Random(11)

@@ -1,3 +1,5 @@
+"""Every hold ends: swept, reported and asked for (money.md 6, 13, 14); accounts are found by hints (money.md 16)."""
+
 import asyncio
 
 import pytest

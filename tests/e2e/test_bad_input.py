@@ -1,0 +1,276 @@
+"""Every public route, taken from the documents that describe them, refuses what is wrong in its own envelope."""
+
+import base64
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.e2e.conftest import Product
+from tests.e2e.test_the_story import MODEL, QUESTION
+
+pytestmark = pytest.mark.stack
+
+SERVICES = ("auth", "ledger", "billing", "notifier", "gateway")
+# Routes that need no token; all others must refuse to work without one.
+OPEN = {
+    ("GET", "/"),
+    ("GET", "/api/hello"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("POST", "/auth/register"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/refresh"),
+    ("GET", "/auth/jwks.json"),
+    ("GET", "/billing/offers"),
+    ("GET", "/billing/checkout/{session_id}"),
+    ("POST", "/billing/webhooks/stripe"),
+}
+CALL = {"model": MODEL, "max_tokens": 16, "messages": QUESTION}
+# What each route that takes JSON would accept, but for credentials and ids that nobody has.
+BODIES: Mapping[str, dict[str, Any]] = {
+    "/auth/register": {"email": "nobody@example.com", "password": "a long enough password"},
+    "/auth/login": {"email": "nobody@example.com", "password": "a long enough password"},
+    "/auth/refresh": {"refresh_token": "fgr_nothing"},
+    "/auth/logout": {"all": False},
+    "/auth/api-keys": {"name": "x", "mode": "test", "project_id": str(uuid4()), "expires_in_days": 1},
+    "/ledger/operator/adjustments": {
+        "account_id": str(uuid4()),
+        "amount_credits": "1",
+        "reason": "a test",
+        "expires_in_days": 1,
+        "allow_debt": False,
+    },
+    "/billing/checkout": {"offer": "nothing", "success_url": "http://localhost/", "cancel_url": "http://localhost/"},
+    "/v1/messages": CALL,
+    "/v1/messages/count_tokens": {"model": MODEL, "messages": QUESTION},
+}
+NO_JSON_OBJECTS = (b"{", b"\xff\xfe", b"[]", b'"x"', b"7", b"null", b"[" * 100_000, b'{"a": 1e999999}')
+INSIDES = re.compile(r'Traceback|File "|site-packages|\.py\b|asyncpg|sqlalchemy|pydantic', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A described route; `path` has an id in place of each parameter."""
+
+    method: str
+    described: str
+    takes_json: bool
+    methods: frozenset[str]
+
+    @property
+    def path(self) -> str:
+        return re.sub(r"\{[^}]+\}", lambda name: MODEL if "model" in name[0] else str(uuid4()), self.described)
+
+    @property
+    def is_model_api(self) -> bool:
+        return self.described.startswith(("/v1/messages", "/v1/models"))
+
+
+@dataclass
+class Door:
+    """The gateway's address, an operator's token (who gets past the checks of roles), and all routes."""
+
+    http: httpx2.AsyncClient
+    token: str
+    routes: list[Route]
+    internal: list[tuple[str, str]]
+
+    async def ask(self, route: Route, *, token: str | None = "", **sent: Any) -> httpx2.Response:
+        headers = {"content-type": "application/json", "idempotency-key": uuid4().hex, **sent.pop("headers", {})}
+        headers |= {"anthropic-version": "2023-06-01"} if route.is_model_api else {}
+        headers |= {"authorization": f"Bearer {token or self.token}"} if token is not None else {}
+        return await self.http.request(sent.pop("method", route.method), route.path, headers=headers, **sent)
+
+    def with_json(self) -> Iterator[tuple[Route, dict[str, Any]]]:
+        return ((route, BODIES[route.described]) for route in self.routes if route.takes_json)
+
+
+@pytest.fixture(scope="module")
+async def door(product: Product) -> AsyncIterator[Door]:
+    async with httpx2.AsyncClient(base_url=product.url, trust_env=False, timeout=30) as http:
+        described: dict[tuple[str, str], Route] = {}
+        for service in SERVICES:
+            paths = (await http.get(f"/{service}/openapi.json")).raise_for_status().json()["paths"]
+            for path, operations in paths.items():
+                methods = frozenset(method.upper() for method in operations)
+                for method, operation in operations.items():
+                    route = Route(method.upper(), path, "requestBody" in operation, methods)
+                    described[route.method, path] = route
+        public = [route for (_, path), route in described.items() if not path.startswith("/internal/")]
+        internal = [key for key in described if key[1].startswith("/internal/")]
+        before = product.all_logs().count("request_failed")
+        yield Door(http, await product.operator_token(), public, internal)
+        assert product.all_logs().count("request_failed") == before
+
+
+def refused(route: Route, answer: httpx2.Response, sent: object, *, field: str | None = None) -> None:
+    told = f"{route.method} {route.described} with {sent!r:.80}: {answer.status_code} {answer.text[:400]}"
+    assert 400 <= answer.status_code < 500, told
+    assert not INSIDES.search(answer.text), told
+    if route.is_model_api:
+        error = answer.json()["error"]
+        assert answer.json()["type"] == "error", told
+        assert error["type"], told
+        assert error["message"], told
+        assert answer.json()["request_id"], told
+        assert field is None or error["message"].startswith(field), told
+        return
+    problem = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json", told
+    assert problem["status"] == answer.status_code, told
+    assert problem["code"], told
+    assert problem["detail"], told
+    assert problem["request_id"], told
+    named = {one["field"] for one in problem.get("errors", []) if one["reason"]}
+    assert field is None or field in named, told
+
+
+async def test_the_documents_describe_what_these_tests_know(door: Door) -> None:
+    assert {route.described for route in door.routes if route.takes_json} == set(BODIES)
+    assert {(route.method, route.described) for route in door.routes} > OPEN
+    assert len(door.routes) >= 30
+
+
+async def test_a_wrong_method_is_405(door: Door) -> None:
+    for route in door.routes:
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - route.methods:
+            answer = await door.ask(route, method=method, content=b"{}")
+            refused(route, answer, method)
+            assert answer.status_code in {404, 405}
+
+
+async def test_internal_routes_are_not_there(door: Door) -> None:
+    assert door.internal
+    for method, path in door.internal:
+        route = Route(method, path, takes_json=False, methods=frozenset())
+        answer = await door.ask(route, content=b"{}")
+        refused(route, answer, "{}")
+        assert answer.status_code == 404
+
+
+async def test_a_body_that_is_no_json_object_is_refused(door: Door) -> None:
+    for route, _ in door.with_json():
+        for body in NO_JSON_OBJECTS:
+            # A log-out may come without a body, which is what null says.
+            if (route.described, body) != ("/auth/logout", b"null"):
+                refused(route, await door.ask(route, content=body), body)
+
+
+async def test_a_wrong_type_is_refused_by_the_fields_name_and_the_reason(door: Door) -> None:
+    for route, good in door.with_json():
+        for name in good:
+            for wrong in ({"a": 1}, [1], 1.5):
+                body = {**good, name: wrong}
+                field = None if name == "messages" else name
+                refused(route, await door.ask(route, json=body), body, field=field)
+
+
+async def test_an_unknown_field_is_named(door: Door) -> None:
+    for route, good in door.with_json():
+        body = {**good, "colour": "red"}
+        # The provider's own fields are the provider's to refuse; it has the last word on them.
+        refused(route, await door.ask(route, json=body), body, field="colour")
+
+
+async def test_a_missing_body_is_refused(door: Door) -> None:
+    for route, _ in door.with_json():
+        if route.described != "/auth/logout":
+            refused(route, await door.ask(route), None)
+
+
+async def test_text_that_databases_cannot_store_is_refused_or_harmless(door: Door) -> None:
+    for route, good in door.with_json():
+        for name in (name for name in good if isinstance(good[name], str)):
+            for text in (r"\u0000", r"abc\u0000def", r"\ud800"):
+                body = json.dumps({**good, name: "HERE"}).replace("HERE", text).encode()
+                refused(route, await door.ask(route, content=body), body)
+
+
+async def test_an_oversized_body_is_413(door: Door) -> None:
+    for route in door.routes:
+        if route.method == "GET":
+            continue
+        size = (32 << 20) + 1 if route.is_model_api else (1 << 20) + 1
+        body = b'{"x": "' + b"x" * size + b'"}'
+        answer = await door.ask(route, content=body)
+        refused(route, answer, f"{size} bytes")
+        assert answer.status_code == 413
+
+
+def cursor_of(*position: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+async def test_wrong_query_parameters_are_named(door: Door) -> None:
+    wrong: list[tuple[str, str, str]] = [
+        ("/v1/requests", "model", "a\x00b"),
+        ("/v1/requests", "outcome", "splendid"),
+        ("/v1/requests", "api_key_id", "7"),
+    ]
+    moments = ("0.5", "1e10", "yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59Z")
+    wrong += [("/v1/requests", name, moment) for name in ("from", "to") for moment in moments]
+    for path in ("/v1/requests", "/ledger/transactions", "/billing/payments", "/notifications", "/auth/api-keys"):
+        wrong += [(path, "limit", limit) for limit in ("0", "-1", "201", "x", "9" * 30)]
+        positions: list[tuple[object, ...]] = [(), ("x",), (-1,), (1, 2, 3), ("9999-12-31T23:59:59-14:00", "x")]
+        positions.append(("2026-01-01T00:00:00Z", "a\x00"))
+        wrong += [(path, "cursor", cursor) for cursor in ("x", "é", "=" * 9, *(cursor_of(*one) for one in positions))]
+    for path, name, value in wrong:
+        route = Route("GET", path, takes_json=False, methods=frozenset())
+        refused(route, await door.ask(route, params={name: value}), (name, value), field=name)
+
+
+def bad_tokens(good: str, issuer: str) -> dict[str, str]:
+    """Tokens that look right and are not; `good` lends them its claims and its key's id."""
+    header = jwt.get_unverified_header(good)
+    claims = jwt.decode(good, options={"verify_signature": False})
+    past = {**claims, "iat": time.time() - 7200, "exp": time.time() - 3600}
+    head, payload, signature = good.split(".")
+    own = Ed25519PrivateKey.generate()
+
+    def signed(what: dict[str, Any], **changes: str) -> str:
+        return jwt.encode(what, own, algorithm="EdDSA", headers={**header, **changes})
+
+    def part(what: Mapping[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(what).encode()).decode().rstrip("=")
+
+    assert claims["iss"] == issuer
+    return {
+        "forged with another key": signed(claims),
+        "forged with a key of its own": signed(claims, kid="mine"),
+        "forged with a key by address": signed(claims, jku="http://127.0.0.1:1/keys"),
+        "expired": signed(past),
+        "expired, under the old signature": f"{head}.{part(past)}.{signature}",
+        "raised to operator": f"{head}.{part({**claims, 'operator': True, 'role': 'owner'})}.{signature[:-4]}AAAA",
+        "alg none": f"{part({**header, 'alg': 'none'})}.{payload}.",
+        "alg none, signed": f"{part({**header, 'alg': 'None'})}.{payload}.{signature}",
+        "HMAC": jwt.encode(claims, "k" * 64, algorithm="HS256", headers={"typ": header["typ"], "kid": header["kid"]}),
+        "no key id": f"{part({'alg': 'EdDSA', 'typ': header['typ']})}.{payload}.{signature}",
+        "no token": "garbage",
+        "three parts": "a.b.c",
+        "an endless one": f"{head}.{payload}{'A' * 6000}.{signature}",
+        "an unknown API key": "fg_test_" + "a" * 38,
+    }
+
+
+async def test_a_bad_token_is_401_everywhere(product: Product, door: Door) -> None:
+    for route in door.routes:
+        if (route.method, route.described) in OPEN:
+            continue
+        # Enough that nothing but the token is wrong.
+        sent = {"json": BODIES[route.described]} if route.takes_json else {}
+        for kind, token in {"none at all": None, **bad_tokens(door.token, product.url)}.items():
+            answer = await door.ask(route, token=token, **sent)
+            refused(route, answer, kind)
+            assert answer.status_code == 401, (route, kind, answer.text)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.headers["x-should-retry"] == "false"
+            assert token is None or token not in answer.text
+    assert (await door.http.get("/ledger/balance", headers={"authorization": f"Bearer {door.token}"})).is_success

@@ -1,0 +1,63 @@
+"""What a generator of requests finds: for every described route, from the described and the undescribed alike."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import Product
+from tests.e2e.test_the_story import signed_up
+
+pytestmark = pytest.mark.stack
+
+SERVICES = ("auth", "ledger", "billing", "notifier", "gateway")
+# Not for callers, and those that would end the session that the requests are made with.
+LEFT_OUT = "^/internal/|^/auth/logout|^/auth/sessions/"
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+)
+TIMEOUT_S = 60
+
+
+async def generate(product: Product, service: str, *, token: str, folder: Path) -> tuple[int, str]:
+    """The generator's exit code and report; the same requests each time."""
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run"),
+        *(f"{product.url}/{service}/openapi.json", "--url", product.url),
+        *("--header", f"Authorization: Bearer {token}"),
+        *("--exclude-path-regex", LEFT_OUT, "--checks", ",".join(CHECKS)),
+        *("--phases", "coverage,fuzzing", "--max-examples", "8"),
+        *("--generation-deterministic", "--no-shrink", "--continue-on-failure"),
+        *("--suppress-health-check", "all", "--request-timeout", "20", "--warnings", "off"),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            report, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, report.decode(errors="replace")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("who", ["customer", "operator"])
+async def test_no_generated_request_breaks_a_service_or_its_description(
+    product: Product, tmp_path: Path, service: str, who: str
+) -> None:
+    token = await product.operator_token() if who == "operator" else (await signed_up(product)).token
+
+    code, report = await generate(product, service, token=token, folder=tmp_path)
+
+    assert code == 0, report
+    assert "Test cases:" in report
