@@ -9,7 +9,7 @@ LOCKS := tools/bootstrap.lock requirements.lock $(addsuffix /pyproject.toml,$(PA
 # Two workers, each with its own Kafka, PostgreSQL and Redis; `make test PYTEST='-k name'` narrows.
 WORKERS ?= 2
 
-.PHONY: help setup run demo test check judges bench reset mail lock release-contracts
+.PHONY: help setup run demo test test-parts test-whole check judges bench reset mail lock release-contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -37,8 +37,12 @@ mail: setup ## list the sandbox mailbox
 reset: setup ## forget everything that `make run` kept
 	@$(BIN)/python -m sandbox reset
 
-test: setup ## unit to end-to-end, on real servers
+test: test-parts test-whole ## unit to end-to-end, on real servers
+
+test-parts: setup ## libraries, services and stand-ins, each by itself
 	@$(BIN)/python -m pytest -m "not judge and not stack" -n $(WORKERS) --dist loadfile $(PYTEST)
+
+test-whole: setup ## the whole product, end to end
 	@$(BIN)/python -m pytest -m "stack" $(PYTEST)
 
 check: setup ## format, lint, types, imports, dependencies, contracts, sizes

@@ -1,4 +1,4 @@
-"""Runs a consumer on Kafka: batches through FastStream, back-off, parked events, liveness by progress."""
+"""Runs a consumer on Kafka: batches through FastStream, back-off, poison set aside, liveness by progress."""
 
 import asyncio
 import logging as stdlib_logging
@@ -10,24 +10,21 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from kit import dlq, logging, metrics, parking
+from kit import dlq, logging, metrics
 from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.consumer import Consumer
 from kit.database import Database, is_transient
-from kit.received import Record, SetAside, StoredRecord
+from kit.received import Record, SetAside
+from kit.retrier import ParkedRetrier
 from kit.tasks import is_stopping
 
 log = logging.get(__name__)
 
 STUCK_AFTER_S: Final = 120.0
 RETRY_IN_PLACE_S: Final = 60.0
-PARKED_ALARM_S: Final = 900.0
-PARKED_SWEEP_S: Final = 30.0
-RELEASED_AT_ONCE: Final = 200
+WATCH_S: Final = 2.0
 # A member that was killed keeps its place for its session time-out, and joining waits for that.
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 6.0
@@ -62,14 +59,13 @@ class Runner:
         self._consumer = consumer
         self._database = database
         self._clock = clock
-        self._released = asyncio.Event()
+        self._parked = ParkedRetrier(consumer, database=database, clock=clock)
         self._busy_since: float | None = None
         self._waiting_since: float | None = None
         self._last_progress = clock.monotonic()
         self._failing: str | None = None
         self._stopping = False
         self._stop_timeout_s = stop_timeout_s
-        database.on_released.append(self._released.set)
         self._broker = KafkaBroker(
             bootstrap,
             client_id=consumer.group,
@@ -97,7 +93,9 @@ class Runner:
         """Consume until cancelled."""
         await self._start()
         try:
-            await self._retry_parked()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._parked.run())
+                group.create_task(self._keep_consuming())
         finally:
             self._stopping = True
             await self._stop_broker()
@@ -134,12 +132,14 @@ class Runner:
                 if kafka is not None:
                     await kafka.stop()
 
-    async def _restart_if_ended(self) -> None:
+    async def _keep_consuming(self) -> None:
         """A cancellation that aiokafka let out ends FastStream's loop without a word: start it again."""
-        if any(task.done() for task in self._subscriber.tasks):
-            log.error("kit.consumer_ended", group=self._consumer.group)
-            await self._stop_broker()
-            await self._start()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if any(task.done() for task in self._subscriber.tasks):
+                log.error("kit.consumer_ended", group=self._consumer.group)
+                await self._stop_broker()
+                await self._start()
 
     async def _on_batch(self, message: KafkaMessage) -> None:
         raw = message.raw_message
@@ -210,66 +210,6 @@ class Runner:
         self._failing = None
         self._busy_since = None
         self._last_progress = self._clock.monotonic()
-
-    async def _retry_parked(self) -> None:
-        swept = self._clock.monotonic()
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._released.wait(), 5.0)
-            self._released.clear()
-            await self._restart_if_ended()
-            try:
-                if self._clock.monotonic() - swept > PARKED_SWEEP_S:
-                    # What an event waited for may have appeared while the event was being parked.
-                    swept = self._clock.monotonic()
-                    async with self._database.transaction() as session:
-                        await parking.release_all(session, self._consumer.group)
-                while await self._apply_released():
-                    pass
-                await self._count_parked()
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("kit.parked_delayed", group=self._consumer.group, reason=type(error).__name__)
-
-    async def _apply_released(self) -> int:
-        async with self._database.transaction() as session:
-            records = await parking.list_released(session, self._consumer.group, limit=RELEASED_AT_ONCE)
-            try:
-                async with session.begin_nested():
-                    await self._apply_parked(session, records)
-                return len(records)
-            except Exception as error:
-                if is_transient(error):
-                    raise
-                log.exception("kit.parked_batch_failed", group=self._consumer.group, records=len(records))
-            for record in records:
-                await self._apply_parked_alone(session, record)
-        return len(records)
-
-    async def _apply_parked(self, session: AsyncSession, records: Sequence[StoredRecord]) -> None:
-        if records:
-            await self._consumer.apply(session, records, clock=self._clock)
-            await parking.remove(session, self._consumer.group, records)
-
-    async def _apply_parked_alone(self, session: AsyncSession, record: StoredRecord) -> None:
-        """One that breaks its handler must not keep the others waiting, nor end the process again and again."""
-        try:
-            async with session.begin_nested():
-                await self._apply_parked(session, [record])
-        except Exception as error:
-            if is_transient(error):
-                raise
-            aside = SetAside(record, f"cannot be applied: {type(error).__name__}")
-            await dlq.add(session, self._consumer.group, [aside], clock=self._clock)
-            await parking.remove(session, self._consumer.group, [record])
-
-    async def _count_parked(self) -> None:
-        async with self._database.reading() as session:
-            count, since = await parking.census(session, self._consumer.group)
-        age_s = (self._clock.now() - since).total_seconds() if since else 0.0
-        metrics.PARKED.labels(self._consumer.group).set(count)
-        metrics.PARKED_AGE.labels(self._consumer.group).set(age_s)
-        if age_s > PARKED_ALARM_S:
-            log.error("kit.events_parked_too_long", group=self._consumer.group, parked=count, oldest_s=int(age_s))
 
     async def live(self) -> None:
         """Raise `RuntimeError` when a batch is stuck, or records wait and nothing moves: only a restart helps then."""

@@ -156,7 +156,8 @@ def published(kafka_records: Callable[[str], Awaitable[list[Any]]]) -> Callable[
         async with asyncio.timeout(15):
             while True:
                 events = [_loaded(value) for _, value in await kafka_records(topic)]
-                found = [event.get("data", event) for event in events if matching(event.get("data", event))]
+                bodies = [event.get("data", event) for event in events if event]
+                found = [body for body in bodies if matching(body)]
                 if found:
                     return found
                 await asyncio.sleep(0.1)
