@@ -7,12 +7,14 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import orjson
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -148,6 +150,17 @@ async def flush_redis(stack: Stack) -> FlushRedis:
             await client.flushall()
 
     return flush
+
+
+def json_objects(records: Iterable[KafkaRecord]) -> list[dict[str, Any]]:
+    """The JSON objects among records; tests that share a Kafka put broken ones on the same topics."""
+    found = []
+    for _, value in records:
+        with suppress(orjson.JSONDecodeError):
+            loaded = orjson.loads(value or b"null")
+            if isinstance(loaded, dict):
+                found.append(loaded)
+    return found
 
 
 async def _read_all(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> list[KafkaRecord]:

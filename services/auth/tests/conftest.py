@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
-import orjson
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -22,6 +21,7 @@ from auth.settings import AuthSettings
 from kit import migrations
 from kit.clock import ManualClock
 from kit.database import Database
+from sandbox.testing import json_objects
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 SERVICES = ("gateway", "ledger", "billing", "notifier")
@@ -85,8 +85,8 @@ class Auth:
         """The events on a topic whose data holds these values, once there are so many; fewer after 5 s."""
         deadline = asyncio.get_running_loop().time() + 5
         while True:
-            values = [orjson.loads(value) for _, value in await self.records(topic) if value is not None]
-            found = [one for one in values if all(one["data"].get(k) == str(v) for k, v in data.items())]
+            events = [one for one in json_objects(await self.records(topic)) if "data" in one]
+            found = [one for one in events if all(one["data"].get(k) == str(v) for k, v in data.items())]
             if len(found) >= at_least or asyncio.get_running_loop().time() > deadline:
                 return found
             await asyncio.sleep(0.1)

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
-import orjson
 import pytest
 from asyncpg import Connection, connect
 from factories import Factory
@@ -23,7 +22,7 @@ from kit.testing import Signer
 from ledger.app import create_app
 from ledger.settings import LedgerSettings
 from sandbox.stack import Stack
-from sandbox.testing import SkipToEnd
+from sandbox.testing import SkipToEnd, json_objects
 
 ISSUER = "http://127.0.0.1:8080"
 
@@ -139,15 +138,6 @@ async def running(prepared: Running) -> AsyncIterator[Running]:
             yield prepared
 
 
-def _loaded(value: bytes | None) -> dict[str, Any]:
-    """Other tests put broken records on the same topics."""
-    try:
-        loaded = orjson.loads(value or b"{}")
-    except orjson.JSONDecodeError:
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
-
-
 @pytest.fixture
 def published(kafka_records: Callable[[str], Awaitable[list[Any]]]) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
     """Awaited with a topic and a condition: the data of matching events, once there is one."""
@@ -155,8 +145,7 @@ def published(kafka_records: Callable[[str], Awaitable[list[Any]]]) -> Callable[
     async def read(topic: str, *, matching: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         async with asyncio.timeout(15):
             while True:
-                events = [_loaded(value) for _, value in await kafka_records(topic)]
-                bodies = [event.get("data", event) for event in events if event]
+                bodies = [event.get("data", event) for event in json_objects(await kafka_records(topic)) if event]
                 found = [body for body in bodies if matching(body)]
                 if found:
                     return found
