@@ -54,13 +54,24 @@ def test_state_topics_are_compacted_and_keyed_by_their_entity_and_fact_topics_by
         "auth.project-changed.v1": "project_id",
         "auth.session-revoked.v1": "session_id",
         "auth.user-changed.v1": "user_id",
+        "billing.account-settings-changed.v1": "account_id",
         "billing.plan-published.v1": "plan_id:version",
         "billing.subscription-changed.v1": "subscription_id",
+        "gateway.routing-changed.v1": "kind:name",
+        "ledger.head-sealed.v1": "account_id",
         "ledger.price-book-published.v1": "version",
     }
     assert "ledger.balance-changed.v1" in facts
-    # A mail that auth wants is not an account's; machinery speaks of topics.
-    of_no_account = {"auth.message-requested.v1", "notifier.delivery-failed.v1"}
+    # A mail that auth wants is not an account's; gateways, providers and margins are the operator's; machinery speaks
+    # of topics.
+    of_no_account = {
+        "auth.message-requested.v1",
+        "gateway.calls-counted.v1",
+        "gateway.provider-state-changed.v1",
+        "ledger.margin-fell.v1",
+        "ledger.reconciliation-differed.v1",
+        "notifier.delivery-failed.v1",
+    }
     of_no_account |= {name for name in facts if name.endswith(".dlq-grew.v1")}
     assert {key for name, key in facts.items() if name not in of_no_account} == {"account_id"}
     assert not [topic.name for topic in BY_NAME.values() if topic.compacted and topic.name.endswith(".dlq")]
@@ -139,6 +150,8 @@ def test_adding_an_optional_field_passes_and_removing_or_retyping_one_fails() ->
     retyped["properties"]["offer_id"]["type"] = "integer"
 
     assert breaking_changes(old, added) == []
+    assert breaking_changes({"const": "a"}, {"enum": ["a", "b"]}) == []
+    assert breaking_changes({"enum": ["a", "b"]}, {"const": "a"}) == ["data: enum lost ['b']"]
     assert breaking_changes(old, removed) == ["data.paid_minor: removed"]
     assert breaking_changes(old, retyped) == ["data.offer_id: type changed from string to integer"]
 

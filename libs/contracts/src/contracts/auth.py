@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 
 from contracts.event import Event
 from contracts.money import AccountState
+from contracts.terms import Budget
 
 Role = Literal["owner", "admin", "developer", "user"]
 
@@ -38,6 +39,7 @@ class AccountChanged(Event):
     version: int
     kind: Literal["personal", "team"]
     state: AccountState
+    budgets: tuple[Budget, ...] = ()
 
 
 class UserChanged(Event):
@@ -63,6 +65,7 @@ class MemberChanged(Event):
     version: int
     role: Role
     state: Literal["active", "removed"]
+    budgets: tuple[Budget, ...] = ()
 
 
 class ProjectChanged(Event):
@@ -75,10 +78,14 @@ class ProjectChanged(Event):
     project_id: UUID
     version: int
     state: Literal["active", "archived"]
+    budgets: tuple[Budget, ...] = ()
 
 
 class ApiKeyChanged(Event):
-    """An API key's current row; the key itself never leaves auth, its SHA-256 lets gateways know it."""
+    """An API key's current row; the key itself never leaves auth, its SHA-256 lets gateways know it.
+
+    A scope is `model:<name or alias>` or `route:<path>`; with one of a kind, nothing else of that kind is allowed.
+    """
 
     type: ClassVar[str] = "auth.api-key-changed.v1"
     key_fields: ClassVar[tuple[str, ...]] = ("api_key_id",)
@@ -92,6 +99,8 @@ class ApiKeyChanged(Event):
     key_sha256: str
     scopes: tuple[str, ...] = ()
     expires_at: AwareDatetime | None = None
+    budgets: tuple[Budget, ...] = ()
+    allowed_networks: tuple[str, ...] = ()
 
 
 class SessionRevoked(Event):

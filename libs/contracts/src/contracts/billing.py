@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from contracts.event import Event, IntString, Part
-from contracts.ledger import Limits
 from contracts.money import BasisPoints, Currency, Unit
+from contracts.terms import Limits, SoftLimit, Terms
 
 SubscriptionStatus = Literal[
     "incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "canceled", "paused"
@@ -15,19 +15,25 @@ SubscriptionStatus = Literal[
 
 
 class Allowance(Part):
-    """What a plan grants: once for `valid_days` days, or per paid period when None."""
+    """What a plan grants: once for `valid_days` days, or per period when None.
+
+    What is left at a period's end moves on as `roll_over` says; `capped` keeps at most `roll_over_cap` of the unit.
+    """
 
     rule: str
     unit: Unit
     amount: IntString
     valid_days: int | None = None
     priority: int = 100
+    roll_over: Literal["none", "capped", "full"] = "none"
+    roll_over_cap: IntString | None = None
 
 
 class PlanPublished(Event):
     """A plan version; never edited, a new version supersedes it from `effective_at` on. Keyed by plan and version.
 
-    `default` marks the plan that a newly activated account gets.
+    `default` marks the plan that a newly activated account gets. `renewal` says whose clock starts its periods:
+    the subscription's real ones, the ledger's (monthly from the account's anchor, for free plans), or nobody's.
     """
 
     type: ClassVar[str] = "billing.plan-published.v1"
@@ -46,6 +52,25 @@ class PlanPublished(Event):
     admission: Literal["strict", "elastic"] = "strict"
     markup_bps: BasisPoints | None = None
     effective_at: AwareDatetime
+    terms: Terms = Terms()
+    soft_limits: tuple[SoftLimit, ...] = ()
+    renewal: Literal["subscription", "ledger", "none"] = "none"
+    kind: Literal["plan", "bundle", "pay_per_use"] = "plan"
+    trial_days: int | None = None
+    seats: int | None = None
+
+
+class AccountSettingsChanged(Event):
+    """What an account and the operator have set about its money; absent paths are closed."""
+
+    type: ClassVar[str] = "billing.account-settings-changed.v1"
+
+    account_id: UUID
+    version: int
+    overage_ceiling_nano: IntString | None = None
+    auto_top_up_below_nano: IntString | None = None
+    has_payment_method: bool = False
+    open_paths: tuple[str, ...] = ()
 
 
 class SubscriptionChanged(Event):

@@ -6,28 +6,44 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from contracts.event import Event, IntString, Part
-from contracts.money import AccountState, BasisPoints, Unit
+from contracts.money import AccountState, BasisPoints, Currency, Unit
+from contracts.terms import BudgetState, Limits, Terms
 
-ThresholdLevel = Literal["percent_25", "percent_10", "empty"]
+__all__ = ["Limits"]
+
+ThresholdLevel = Literal[
+    "percent_25",
+    "percent_10",
+    "empty",
+    "percent",
+    "credits",
+    "days_left",
+    "spend_spike",
+    "soft_limit",
+    "overage_ceiling",
+]
 
 
 class Slice(Part):
-    """What one grant still allows in `[starts_at, expires_at)`; listed in burn order, future ones included."""
+    """What may still be used in `[starts_at, expires_at)`; listed in burn order, future ones included.
+
+    An `overage` slice is the room for what is billed later: its unit is credit, its id stands for the period's overage.
+    """
 
     slice_id: UUID
     unit: Unit
     amount: IntString
     starts_at: AwareDatetime
     expires_at: AwareDatetime | None = None
+    kind: Literal["grant", "overage"] = "grant"
 
 
-class Limits(Part):
-    """A plan's limits; None is unlimited."""
+class Armed(Part):
+    """What one unit's thresholds are measured against: granted when they were armed, and when it comes anew."""
 
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    concurrency: int | None = None
-    max_tokens: int | None = None
+    unit: Unit
+    amount: IntString
+    renews_at: AwareDatetime | None = None
 
 
 class BalanceChanged(Event):
@@ -52,10 +68,16 @@ class BalanceChanged(Event):
     slices: tuple[Slice, ...] = ()
     applied: tuple[UUID, ...] = ()
     arming: int = 0
+    terms: Terms = Terms()
+    budgets: tuple[BudgetState, ...] = ()
+    armed: tuple[Armed, ...] = ()
 
 
 class ThresholdCrossed(Event):
-    """No more than the level's share of `base_nano` is left; once per level and arming (money.md 25)."""
+    """No more than the level's share of `base` is left; once per level and arming (money.md 25).
+
+    `at` is the figure of a level that the account chose itself: percent left, credits left, days until empty.
+    """
 
     type: ClassVar[str] = "ledger.threshold-crossed.v1"
 
@@ -65,6 +87,7 @@ class ThresholdCrossed(Event):
     unit: Unit
     base: IntString
     available: IntString
+    at: str | None = None
 
 
 class PriceBookPublished(Event):
@@ -76,3 +99,107 @@ class PriceBookPublished(Event):
     version: int
     effective_at: AwareDatetime
     book: dict[str, Any]
+
+
+class ChargeBooked(Event):
+    """One call's charge as it was booked; `call_id` is also the id of its usage event."""
+
+    type: ClassVar[str] = "ledger.charge-booked.v1"
+
+    account_id: UUID
+    call_id: UUID
+    project_id: UUID | None = None
+    user_id: UUID | None = None
+    api_key_id: UUID | None = None
+    outcome: str
+    model: str | None = None
+    price_nano: IntString
+    cost_nano: IntString
+    price_book_version: int
+    plan_tokens: IntString = 0
+    reverses: UUID | None = None
+
+
+class PeriodClosed(Event):
+    """A plan's period of an account is over: what was granted, used and carried on, and its overage."""
+
+    type: ClassVar[str] = "ledger.period-closed.v1"
+
+    account_id: UUID
+    plan_id: str
+    plan_version: int
+    period_start: AwareDatetime
+    period_end: AwareDatetime
+    unit: Unit
+    granted: IntString
+    used: IntString
+    rolled_over: IntString = 0
+    expired: IntString = 0
+    overage_nano: IntString = 0
+    calls: int = 0
+
+
+class OverageAccrued(Event):
+    """Overage of one account and hour that has to be collected; a later row of the same hour has the next sequence.
+
+    `quantity` is in `unit`: 1,000 plan tokens where the plan bills by them, else nano-credits.
+    """
+
+    type: ClassVar[str] = "ledger.overage-accrued.v1"
+
+    account_id: UUID
+    plan_id: str
+    plan_version: int
+    hour: AwareDatetime
+    sequence: int
+    collect: Literal["meter", "payment"]
+    unit: Unit
+    quantity: IntString
+    amount_nano: IntString
+    currency: Currency = "usd"
+    late: bool = False
+
+
+class HeadSealed(Event):
+    """The chain's head of one account at the end of a UTC day (money.md 22). Keyed by account."""
+
+    type: ClassVar[str] = "ledger.head-sealed.v1"
+
+    account_id: UUID
+    version: int
+    day: str
+    sequence: IntString
+    hash_hex: str
+    balance_nano: IntString
+
+
+class ReconciliationDiffered(Event):
+    """A window in which the equation of money.md 31 does not hold; names at most 100 ids. Keyed by instance."""
+
+    type: ClassVar[str] = "ledger.reconciliation-differed.v1"
+    key_fields: ClassVar[tuple[str, ...]] = ("gateway_instance",)
+
+    gateway_instance: str
+    window_start: AwareDatetime
+    window_end: AwareDatetime
+    admitted: int
+    booked: int
+    parked: int = 0
+    set_aside: int = 0
+    missing: tuple[UUID, ...] = ()
+
+
+class MarginFell(Event):
+    """The margin of a plan, model or account over a window is below the operator's floor. Keyed by subject."""
+
+    type: ClassVar[str] = "ledger.margin-fell.v1"
+    key_fields: ClassVar[tuple[str, ...]] = ("subject",)
+
+    subject: str
+    scope: Literal["plan", "model", "account"]
+    window_start: AwareDatetime
+    window_end: AwareDatetime
+    revenue_nano: IntString
+    cost_nano: IntString
+    margin_bps: int
+    floor_bps: int

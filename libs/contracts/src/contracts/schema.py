@@ -78,8 +78,9 @@ def _resolved(node: Any, root: Json) -> Any:
 
 
 def _compare(old: Json, new: Json, at: str) -> list[str]:
+    old, new = _with_enum(old), _with_enum(new)
     found = []
-    for kind in ("type", "format", "const", "pattern", "anyOf", "enum"):
+    for kind in ("type", "format", "pattern", "anyOf", "enum"):
         if kind in ("enum", "anyOf"):
             gone = [item for item in old.get(kind, []) if item not in new.get(kind, [])]
             if gone and kind in old:
@@ -89,6 +90,11 @@ def _compare(old: Json, new: Json, at: str) -> list[str]:
     if isinstance(old.get("items"), dict) and isinstance(new.get("items"), dict):
         found += _compare(old["items"], new["items"], f"{at}[]")
     return found + _compare_fields(old, new, at)
+
+
+def _with_enum(node: Json) -> Json:
+    """A constant is an enumeration of one, so that a second value may join it."""
+    return {**node, "enum": [node["const"]]} if "const" in node else node
 
 
 def _compare_fields(old: Json, new: Json, at: str) -> list[str]:
