@@ -7,11 +7,13 @@ from rating.errors import (
     QuantityError,
     RatingError,
     UnpricedModelError,
+    UnpricedOperationError,
     UnpricedOptionError,
 )
+from rating.operations import operation_charge, operation_price
 from rating.price import Charge, charge, cost_of, price_of
 from rating.rates import LineKind
-from rating.rows import ModelPrices, PriceRow, Ratio, ServerToolPrices
+from rating.rows import ModelPrices, OperationPrice, PriceRow, Ratio, ServerToolPrices
 from rating.source import parse_book
 from rating.usage import Iteration, TokenCounts, Usage
 from rating.worst_case import CacheUse, CallBounds, IterationBounds, dearest_case, worst_case
@@ -26,6 +28,7 @@ __all__ = [
     "Line",
     "LineKind",
     "ModelPrices",
+    "OperationPrice",
     "PriceBook",
     "PriceBookError",
     "PriceRow",
@@ -35,11 +38,14 @@ __all__ = [
     "ServerToolPrices",
     "TokenCounts",
     "UnpricedModelError",
+    "UnpricedOperationError",
     "UnpricedOptionError",
     "Usage",
     "charge",
     "cost_of",
     "dearest_case",
+    "operation_charge",
+    "operation_price",
     "parse_book",
     "price_of",
     "worst_case",

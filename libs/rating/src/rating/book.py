@@ -6,7 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from rating.errors import UnpricedModelError
 from rating.rates import ModelRates
-from rating.rows import ModelPrices, Part, Ratio, ServerToolPrices, UtcDatetime
+from rating.rows import ModelPrices, OperationPrice, Part, Ratio, ServerToolPrices, UtcDatetime
+
+OperationName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 
 
 class PriceBook(Part):
@@ -22,20 +24,30 @@ class PriceBook(Part):
     batch: Ratio
     server_tools: ServerToolPrices
     models: dict[str, ModelPrices]
+    operations: Annotated[dict[OperationName, OperationPrice], Field(default_factory=dict)]
 
     @field_validator("models")
     @classmethod
     def _in_order_of_id(cls, models: dict[str, ModelPrices]) -> dict[str, ModelPrices]:
         return dict(sorted(models.items()))
 
+    @field_validator("operations")
+    @classmethod
+    def _in_order_of_name(cls, operations: dict[str, OperationPrice]) -> dict[str, OperationPrice]:
+        return dict(sorted(operations.items()))
+
     @model_validator(mode="after")
-    def _each_id_means_one_model(self) -> Self:
+    def _each_id_means_one_thing(self) -> Self:
         ids = list(self.models)
         for prices in self.models.values():
             ids.extend(prices.also)
         repeated = sorted({model for model in ids if ids.count(model) > 1})
         if repeated:
             raise ValueError(f"more than one model goes by {', '.join(repeated)}")
+        shared = sorted(self.operations.keys() & set(ids))
+        if shared:
+            # Charges of both stand under the name alone.
+            raise ValueError(f"an operation and a model go by {', '.join(shared)}")
         return self
 
     @cached_property

@@ -20,6 +20,14 @@ class UnpricedOptionError(RatingError):
         self.value = value
 
 
+class UnpricedOperationError(RatingError):
+    """The book has no price for a customer's own operation: it is not sold."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the price book has no price for operation {name!r}")
+        self.name = name
+
+
 class QuantityError(RatingError, ValueError):
     """A count that is not an integer between zero and the bound."""
 

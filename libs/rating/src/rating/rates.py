@@ -25,6 +25,7 @@ class LineKind(StrEnum):
     WEB_SEARCH = "web_search"
     WEB_FETCH = "web_fetch"
     CODE_EXECUTION = "code_execution"
+    OPERATION = "operation"
 
 
 class TokenRates(NamedTuple):

@@ -10,6 +10,8 @@ Speed = Literal["standard", "fast"]
 # A thousand dollars for a thousand tokens: beyond it a price is a slip of the pen.
 NanoPerToken = Annotated[int, Field(strict=True, gt=0, le=1_000_000_000)]
 NanoPerUse = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000_000)]
+# Never zero: what is sold for nothing would be unlimited.
+NanoPerUnit = Annotated[int, Field(strict=True, gt=0, le=1_000_000_000_000)]
 TokenLimit = Annotated[int, Field(strict=True, gt=0, le=1_000_000_000)]
 # One spelling per instant, so that the JSON of a book does not depend on where it was written.
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
@@ -69,3 +71,14 @@ class ServerToolPrices(Part):
     web_search_nano: NanoPerUse
     web_fetch_nano: NanoPerUse
     code_execution_nano: NanoPerUse | None = None
+
+
+class OperationPrice(Part):
+    """A customer's own operation: the word for its unit, and per unit the price before markup.
+
+    `cost_nano` is what a unit costs the operator; nothing where the customer's own servers do the work.
+    """
+
+    unit: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    price_nano: NanoPerUnit
+    cost_nano: NanoPerUse | None = None

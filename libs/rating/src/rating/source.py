@@ -10,12 +10,13 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from rating.book import PriceBook
 from rating.errors import PriceBookError
-from rating.rows import ModelPrices, PriceRow, Ratio, ServerToolPrices, Speed
+from rating.rows import ModelPrices, OperationPrice, PriceRow, Ratio, ServerToolPrices, Speed
 
 # No sign, no exponent, no NaN: what an operator would write on paper.
 DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 NANO_PER_TOKEN_AT_A_DOLLAR_PER_MILLION = 1_000
 NANO_PER_USE_AT_A_DOLLAR_PER_THOUSAND = 1_000_000
+NANO_PER_UNIT_AT_A_DOLLAR = 1_000_000_000
 BPS_PER_PERCENT = 100
 
 
@@ -39,6 +40,7 @@ def _ratio(text: object) -> Ratio:
 
 PerMillion = Annotated[int, BeforeValidator(lambda text: _scaled(text, by=NANO_PER_TOKEN_AT_A_DOLLAR_PER_MILLION))]
 PerThousand = Annotated[int, BeforeValidator(lambda text: _scaled(text, by=NANO_PER_USE_AT_A_DOLLAR_PER_THOUSAND))]
+PerUnit = Annotated[int, BeforeValidator(lambda text: _scaled(text, by=NANO_PER_UNIT_AT_A_DOLLAR))]
 Percent = Annotated[int, BeforeValidator(lambda text: _scaled(text, by=BPS_PER_PERCENT))]
 Multiplier = Annotated[Ratio, BeforeValidator(_ratio)]
 
@@ -100,6 +102,15 @@ class _ServerTools(_Source):
         )
 
 
+class _Operation(_Source):
+    unit: str
+    price: PerUnit
+    cost: PerUnit | None = None
+
+    def price_of_operation(self) -> OperationPrice:
+        return OperationPrice(unit=self.unit, price_nano=self.price, cost_nano=self.cost)
+
+
 class _Book(_Source):
     effective_at: AwareDatetime
     currency: Annotated[str, Field(pattern="^USD$")]
@@ -107,6 +118,7 @@ class _Book(_Source):
     batch: Multiplier
     server_tools: _ServerTools
     models: dict[str, _Model]
+    operations: dict[str, _Operation] = {}
 
     def book(self, *, version: int) -> PriceBook:
         return PriceBook(
@@ -116,6 +128,7 @@ class _Book(_Source):
             batch=self.batch,
             server_tools=self.server_tools.prices(),
             models={model: source.prices_of_model() for model, source in self.models.items()},
+            operations={name: source.price_of_operation() for name, source in self.operations.items()},
         )
 
 
