@@ -23,11 +23,11 @@ def build_cli(
     create_app: Callable[[ServiceSettings], FastAPI],
     migrations_folder: Path | None = None,
     help_text: str,
-    run_app: Callable[[FastAPI, Any], None] | None = None,
+    serve_with: Callable[[Any], None] | None = None,
 ) -> typer.Typer:
     """A Typer app with the verbs that all services share; a service adds its own to what is returned.
 
-    `run_app` takes the place of `run` where a service must do more when it is told to stop.
+    `serve_with` takes the place of building an app and running it where a service must do more than that.
     """
     cli = typer.Typer(help=help_text, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -36,7 +36,10 @@ def build_cli(
         """Serve HTTP and run the background tasks until SIGTERM."""
         loaded = load(settings, service=service)
         logging.configure(service, loaded.log_level)
-        (run_app or run)(create_app(loaded), loaded)
+        if serve_with is not None:
+            serve_with(loaded)
+        else:
+            run(create_app(loaded), loaded)
 
     if migrations_folder is not None:
         _add_migrate(cli, service, settings, migrations_folder)

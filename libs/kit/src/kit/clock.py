@@ -25,7 +25,8 @@ class SystemClock:
     offset_s: float = 0.0
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.offset_s)
+        now = datetime.now(UTC)
+        return now + timedelta(seconds=self.offset_s) if self.offset_s else now
 
     def monotonic(self) -> float:
         return time.monotonic()

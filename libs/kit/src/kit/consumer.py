@@ -11,7 +11,7 @@ from contracts.event import Event
 from kit import dlq, inbox, logging, metrics, parking
 from kit.clock import Clock
 from kit.errors import DomainError, MissingReferentError
-from kit.received import Received, Record, SetAside, decode_all
+from kit.received import Decoded, Decoder, Received, Record, SetAside, decode_all
 
 log = logging.get(__name__)
 
@@ -50,6 +50,7 @@ class Consumer:
         self._handlers: dict[str, Handler] = {}
         self._batch_handlers: dict[str, BatchHandler] = {}
         self._types: dict[str, type[Event]] = {}
+        self._decoders: dict[str, Decoder] = {}
 
     def on(
         self, event: type[E]
@@ -63,8 +64,14 @@ class Consumer:
 
         return register
 
-    def on_batch(self, event: type[Event]) -> Callable[[BatchHandler], BatchHandler]:
+    def on_batch(
+        self, event: type[Event], *, decode: Decoder | None = None
+    ) -> Callable[[BatchHandler], BatchHandler]:
+        """`decode` takes the place of the contract's own for a topic that carries very much."""
+
         def register(handler: BatchHandler) -> BatchHandler:
+            if decode is not None:
+                self._decoders[event.type] = decode
             self._batch_handlers[event.type] = handler
             self._types[event.type] = event
             return handler
@@ -75,9 +82,17 @@ class Consumer:
     def topics(self) -> list[str]:
         return sorted(self._types)
 
+    def decode(self, records: Sequence[Record]) -> Decoded:
+        """What can be done before the transaction; `apply` of what this gives may be called again and again."""
+        return decode_all(records, self._types, self._decoders)
+
     async def apply(self, session: AsyncSession, records: Sequence[Record], *, clock: Clock) -> None:
         """Apply a batch in this transaction. Raises only what makes the whole batch worth trying again."""
-        received, set_aside = decode_all(records, self._types)
+        await self.apply_decoded(session, self.decode(records), clock=clock)
+
+    async def apply_decoded(self, session: AsyncSession, decoded: Decoded, *, clock: Clock) -> None:
+        """`apply` for records that are decoded already."""
+        received, set_aside = decoded[0], list(decoded[1])
         by_type: dict[str, list[Received[Any]]] = defaultdict(list)
         for one in received:
             if one.event.type in self._batch_handlers:

@@ -17,7 +17,7 @@ PARKED_RELEASED: Final = "parked_released"
 class Database:
     """A pool of connections to one service's own database. `source` is the service that its outbox speaks for."""
 
-    def __init__(self, url: str, *, source: str, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, source: str, pool_size: int = 10, command_timeout_s: float = 30) -> None:
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
             pool_size=pool_size,
@@ -25,7 +25,11 @@ class Database:
             pool_timeout=5,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": source}},
+            connect_args={
+                "timeout": 5,
+                "command_timeout": command_timeout_s,
+                "server_settings": {"application_name": source},
+            },
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info={SOURCE: source})
         self.on_outbox: list[Callable[[], None]] = []

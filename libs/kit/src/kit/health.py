@@ -8,16 +8,28 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from kit.metrics import registry
+
 Check = Callable[[], Awaitable[None]]
 CHECK_TIMEOUT_S: Final = 3.0
 
 
 class Health:
-    """Named checks; each raises with the reason when it fails. Liveness must not check dependencies."""
+    """Named checks; each raises with the reason when it fails. Liveness must not check dependencies.
 
-    def __init__(self, *, live: Mapping[str, Check] | None = None, ready: Mapping[str, Check] | None = None) -> None:
+    Without `has_metrics` no `/metrics` is served here, because it has an address of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        live: Mapping[str, Check] | None = None,
+        ready: Mapping[str, Check] | None = None,
+        has_metrics: bool = True,
+    ) -> None:
         self.live = dict(live or {})
         self.ready = dict(ready or {})
+        self.has_metrics = has_metrics
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["health"])
@@ -30,11 +42,13 @@ class Health:
         async def ready() -> Response:
             return await _answer(self.ready)
 
-        @router.get("/metrics", include_in_schema=False)
-        async def metrics() -> Response:
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
+        if self.has_metrics:
+            router.add_api_route("/metrics", _metrics, include_in_schema=False)
         return router
+
+
+async def _metrics() -> Response:
+    return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _answer(checks: Mapping[str, Check]) -> Response:

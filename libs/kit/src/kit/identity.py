@@ -1,6 +1,8 @@
 """From a request to its caller: token, revocations, roles; and tokens between services."""
 
-from dataclasses import replace
+import asyncio
+import sys
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -17,19 +19,46 @@ from kit.tokens import Caller, InvalidTokenError, TokenVerifier
 
 REVOCATION_TOPICS: Final[tuple[type[Event], ...]] = (SessionRevoked, UserChanged, MemberChanged, ApiKeyChanged)
 
+_PRUNE_FIRST: Final = 10_000
+_KEEP_OVER_S: Final = 3600.0
+
 
 class RevokedError(UnauthenticatedError):
     code = "revoked"
 
 
+@dataclass(frozen=True, slots=True)
+class UserStanding:
+    """A user's row as far as it says something about tokens."""
+
+    version: int
+    active: bool
+    operator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStanding:
+    """A membership's row as far as it says something about tokens."""
+
+    version: int
+    active: bool
+    role: str
+
+
 class Revocations:
-    """What the state topics say against tokens that are still valid by their dates (money.md 27)."""
+    """What the state topics say against tokens that are still valid by their dates (money.md 27).
+
+    Rows as they were made say nothing against any token, and are not kept: memory grows with changes, not with users.
+    """
 
     def __init__(self) -> None:
-        self._sessions: dict[UUID, datetime] = {}
-        self._users: dict[UUID, UserChanged] = {}
-        self._members: dict[tuple[UUID, UUID], MemberChanged] = {}
-        self._keys: dict[UUID, int] = {}
+        self.generation = 0
+        """Grows with whatever could change the outcome of a check, so that an outcome may be kept until then."""
+        self._sessions: dict[UUID, float] = {}
+        self._users: dict[UUID, UserStanding] = {}
+        self._members: dict[tuple[UUID, UUID], MemberStanding] = {}
+        self._keys: set[UUID] = set()
+        self._prune_at = _PRUNE_FIRST
 
     def reader(self, bootstrap: str, *, clock: Clock, client_id: str) -> StateReader:
         """A reader that keeps this up to date; run it in the background."""
@@ -42,37 +71,74 @@ class Revocations:
         return StateReader(bootstrap, handlers, clock=clock, client_id=client_id)  # type: ignore[arg-type]  # each takes its own type
 
     def on_session(self, event: SessionRevoked) -> None:
-        self._sessions[event.session_id] = event.expires_at
+        self.end_session(event.session_id, expires_at=event.expires_at, now=event.time)
 
     def on_user(self, event: UserChanged) -> None:
-        known = self._users.get(event.user_id)
-        if known is None or known.version < event.version:
-            self._users[event.user_id] = event
+        standing = UserStanding(event.version, event.state == "active", event.operator)
+        self.set_user(event.user_id, standing)
 
     def on_member(self, event: MemberChanged) -> None:
-        known = self._members.get((event.account_id, event.user_id))
-        if known is None or known.version < event.version:
-            self._members[event.account_id, event.user_id] = event
+        standing = MemberStanding(event.version, event.state == "active", sys.intern(event.role))
+        self.set_member(event.account_id, event.user_id, standing)
 
     def on_key(self, event: ApiKeyChanged) -> None:
         if event.state == "revoked":
-            self._keys[event.api_key_id] = event.version
+            self.end_key(event.api_key_id)
+
+    def end_key(self, api_key_id: UUID) -> None:
+        """For good: a revoked key never comes back."""
+        if api_key_id not in self._keys:
+            self._keys.add(api_key_id)
+            self.generation += 1
+
+    def end_session(self, session_id: UUID, *, expires_at: datetime, now: datetime) -> None:
+        """Refused from now on; forgotten some time after `expires_at`, when no token of it can be valid any longer."""
+        if session_id in self._sessions:
+            return
+        self._sessions[session_id] = expires_at.timestamp()
+        self.generation += 1
+        if len(self._sessions) > self._prune_at:
+            over = now.timestamp() - _KEEP_OVER_S
+            self._sessions = {one: until for one, until in self._sessions.items() if until > over}
+            self._prune_at = max(_PRUNE_FIRST, 2 * len(self._sessions))
+
+    def set_user(self, user_id: UUID, standing: UserStanding) -> None:
+        """The user's row as of a version; older ones than the known are ignored."""
+        known = self._users.get(user_id)
+        if known is None and standing.version == 1 and standing.active:
+            return
+        if known is None or known.version < standing.version:
+            self._users[user_id] = standing
+            self.generation += 1
+
+    def set_member(self, account_id: UUID, user_id: UUID, standing: MemberStanding) -> None:
+        """The membership's row as of a version; older ones than the known are ignored."""
+        known = self._members.get((account_id, user_id))
+        if known is None and standing.version == 1 and standing.active:
+            return
+        if known is None or known.version < standing.version:
+            self._members[account_id, user_id] = standing
+            self.generation += 1
 
     def check(self, caller: Caller) -> Caller:
         """The caller with today's role; raises `RevokedError` when the session, key, user or membership has ended."""
         if caller.session_id in self._sessions or caller.api_key_id in self._keys:
             raise RevokedError("This credential has been revoked.")
         user = self._users.get(caller.user_id)
-        if user is not None and user.state != "active":
+        if user is not None and not user.active:
             raise RevokedError("This user is not active.")
         member = self._members.get((caller.account_id, caller.user_id))
-        if member is not None and member.state != "active":
+        if member is not None and not member.active:
             raise RevokedError("This user is no longer a member of the account.")
-        return replace(
-            caller,
-            role=member.role if member else caller.role,
-            operator=user.operator if user else caller.operator,
-        )
+        return _as_of_today(caller, user, member)
+
+
+def _as_of_today(caller: Caller, user: UserStanding | None, member: MemberStanding | None) -> Caller:
+    role = member.role if member else caller.role
+    operator = user.operator if user else caller.operator
+    if role == caller.role and operator == caller.operator:
+        return caller
+    return replace(caller, role=role, operator=operator)
 
 
 class Identity:
@@ -132,13 +198,21 @@ class ServiceTokens:
         self._http = http
         self._clock = clock
         self._tokens: dict[str, tuple[float, str]] = {}
+        self._fetching: dict[str, asyncio.Task[str]] = {}
 
     async def headers(self, audience: str) -> dict[str, str]:
         """The authorization header for one call; raises `UnavailableError` when auth does not give a token."""
         expires, token = self._tokens.get(audience, (0.0, ""))
         if self._clock.monotonic() > expires:
-            token = await self._fetch(audience)
+            # Shielded: one caller who leaves must not fail the others.
+            token = await asyncio.shield(self._start_fetch(audience))
         return {"authorization": f"Bearer {token}"}
+
+    def _start_fetch(self, audience: str) -> asyncio.Task[str]:
+        fetching = self._fetching.get(audience)
+        if fetching is None or fetching.done():
+            fetching = self._fetching[audience] = asyncio.create_task(self._fetch(audience))
+        return fetching
 
     async def _fetch(self, audience: str) -> str:
         body = {"service": self._service, "secret": self._secret, "audience": audience}

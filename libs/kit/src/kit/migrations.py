@@ -46,6 +46,8 @@ async def _migrate(url: str, metadata: MetaData) -> None:
 
 def _run(connection: Connection, metadata: MetaData) -> None:
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    # A transaction that is open here would take in all migrations, and leave no room for concurrent indexes.
+    connection.commit()
     context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()

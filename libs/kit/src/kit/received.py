@@ -1,7 +1,7 @@
 """Records on their way into a service: decoded one by one, the bad ones apart."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from contracts.event import Envelope, Event, UndecodableEventError, decode
@@ -36,16 +36,16 @@ class StoredRecord:
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received(Generic[E_co]):
     """One decoded record and where it came from."""
 
     record: Record
     envelope: Envelope
+    event: E_co = field(init=False)
 
-    @property
-    def event(self) -> E_co:
-        return cast("E_co", self.envelope.event)
+    def __post_init__(self) -> None:
+        self.event = cast("E_co", self.envelope.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,27 @@ class SetAside:
     reason: str
 
 
+Decoder = Callable[[bytes], Envelope]
+"""Reads one record's value; raises `UndecodableEventError`."""
+Decoded = tuple[list["Received[Any]"], list[SetAside]]
+"""The good records of a batch, and the bad ones."""
+
+
 def decode_all(
-    records: Iterable[Record], types: Mapping[str, type[Event]]
-) -> tuple[list[Received[Any]], list[SetAside]]:
-    """Decode record by record, in order; tombstones are passed over."""
+    records: Iterable[Record], types: Mapping[str, type[Event]], decoders: Mapping[str, Decoder] | None = None
+) -> Decoded:
+    """Decode record by record, in order; tombstones are passed over. A topic may have a decoder of its own."""
     good: list[Received[Any]] = []
     bad: list[SetAside] = []
+    decoders = decoders or {}
     for record in records:
-        if record.value is None:
+        topic, value = record.topic, record.value
+        if value is None:
             continue
+        own = decoders.get(topic)
         try:
-            envelope = decode(record.value, types)
-            if envelope.event.type != record.topic:
+            envelope = own(value) if own else decode(value, types)
+            if envelope.event.type != topic:
                 bad.append(SetAside(record, f"type {envelope.event.type} does not belong on this topic"))
             else:
                 good.append(Received(record, envelope))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -14,6 +15,9 @@ from kit.received import decode_all
 from kit.tasks import is_stopping
 
 log = logging.get(__name__)
+
+_ASK_EVERY_S: Final = 0.5
+_POSITION_S: Final = 10.0
 
 
 class StateReader:
@@ -30,12 +34,14 @@ class StateReader:
         self._types = {event.type: event for event in handlers}
         self._clock = clock
         self._client_id = client_id
-        self._last_poll = clock.monotonic()
+        self.current_at = float("-inf")
+        """By the clock's `monotonic`: everything that was published before has been handed over."""
+        self._began = clock.monotonic()
         self.caught_up = asyncio.Event()
 
     def age_s(self) -> float:
-        """Seconds since Kafka last answered a poll."""
-        return self._clock.monotonic() - self._last_poll
+        """How old the news may be that have not been read, in seconds; at first, how long reading has taken so far."""
+        return self._clock.monotonic() - max(self.current_at, self._began)
 
     async def run(self) -> None:
         """Read until cancelled; a broken connection starts over from the beginning, which is harmless."""
@@ -66,16 +72,28 @@ class StateReader:
         partitions = await self._partitions(kafka)
         kafka.assign(partitions)
         await kafka.seek_to_beginning(*partitions)
-        ends = await kafka.end_offsets(partitions)
         while True:
-            if not self.caught_up.is_set() and await self._reached(kafka, ends):
-                self.caught_up.set()
-            batches = await kafka.getmany(timeout_ms=200, max_records=2000)
-            await kafka.end_offsets(partitions[:1])  # getmany is silent when Kafka is away; this is not
-            self._last_poll = self._clock.monotonic()
+            # Asked anew each time: getmany is silent when Kafka is away, this is not; and a poll that was answered
+            # proves nothing while there is more to read, as after an outage.
+            asked_at = self._clock.monotonic()
+            ends = await kafka.end_offsets(partitions)
+            while not await self._reached(kafka, ends):
+                await self._poll(kafka, ends)
+                await kafka.end_offsets(partitions[:1])
+            self.current_at = asked_at
+            self.caught_up.set()
             backoff.reset()
+            await self._poll(kafka, {})
+
+    async def _poll(self, kafka: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        """Hand over what comes, for a while or until all before `ends` is there."""
+        until = asyncio.get_running_loop().time() + _ASK_EVERY_S
+        while asyncio.get_running_loop().time() < until:
+            batches = await kafka.getmany(timeout_ms=200, max_records=2000)
             for records in batches.values():
                 self._hand_over(records)
+            if ends and await self._reached(kafka, ends):
+                return
 
     async def _partitions(self, kafka: AIOKafkaConsumer) -> list[TopicPartition]:
         metadata = await kafka._client.fetch_all_metadata()  # noqa: SLF001  # no public way before a subscription
@@ -89,9 +107,10 @@ class StateReader:
 
     @staticmethod
     async def _reached(kafka: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-        for partition, end in ends.items():
-            if await kafka.position(partition) < end:
-                return False
+        async with asyncio.timeout(_POSITION_S):
+            for partition, end in ends.items():
+                if await kafka.position(partition) < end:
+                    return False
         return True
 
     def _hand_over(self, records: list[object]) -> None:

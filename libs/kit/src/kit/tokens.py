@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +26,13 @@ LEEWAY_S: Final = 5
 _REQUIRED: Final = ["exp", "iat", "iss", "aud", "sub", "jti"]
 _JWKS_TTL_S: Final = 300.0
 _MISS_REFRESH_S: Final = 2.0
+_FAILED_REFRESH_S: Final = 0.5
 _CACHED_TOKENS: Final = 20_000
 _MAX_TOKEN_CHARS: Final = 4096
+_END_OF_TIME: Final = 1 << 37
+# Header, claims and the 64 bytes of an Ed25519 signature; a header of ours has three short members.
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{20,300}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{86}", re.ASCII)
+_HEADER_MEMBERS: Final = frozenset({"alg", "typ", "kid"})
 
 
 class InvalidTokenError(UnauthenticatedError):
@@ -60,50 +66,60 @@ class KeySource(Protocol):
 
 
 class JwksClient:
-    """Auth's public keys over HTTP: cached, one fetch at a time, the last good set kept when auth is away."""
+    """Auth's public keys over HTTP: cached, one fetch at a time, the last good set kept when auth is away.
+
+    A key that is known is never waited for: an old set serves while the next one is fetched.
+    """
 
     def __init__(self, url: str, *, http: httpx2.AsyncClient, clock: Clock) -> None:
         self._url = url
         self._http = http
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = float("-inf")
-        self._tries = 0
-        self._lock = asyncio.Lock()
+        self._next_fetch = float("-inf")
+        self._next_miss = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
-        age_s = self._clock.monotonic() - self._fetched_at
-        if age_s > _JWKS_TTL_S or (key_id not in self._keys and age_s > _MISS_REFRESH_S):
-            await self._fetch(seen=self._tries)
-        return self._keys.get(key_id)
-
-    async def _fetch(self, *, seen: int) -> None:
-        async with self._lock:
-            if self._tries == seen:  # otherwise an answer came while we waited, and it holds for us too
-                await self._ask()
-                self._tries += 1
+        now = self._clock.monotonic()
+        known = self._keys.get(key_id)
+        if known is not None:
+            if now > self._next_fetch:
+                self._start_fetch()
+            return known
+        if now > self._next_miss:
+            # Shielded: one caller who leaves must not fail the others.
+            await asyncio.shield(self._start_fetch())
         if not self._keys:
             raise UnavailableError("The sign-in service does not answer; try again.", retry_after_s=2)
+        return self._keys.get(key_id)
 
-    async def _ask(self) -> None:
+    def _start_fetch(self) -> asyncio.Task[None]:
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._fetch())
+        return self._fetching
+
+    async def _fetch(self) -> None:
         try:
             answer = await self._http.get(self._url, timeout=3.0)
             answer.raise_for_status()
             keys = jwt.PyJWKSet.from_dict(answer.json()).keys
         except (httpx2.HTTPError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
             log.warning("kit.jwks_not_fetched", reason=type(error).__name__)
-            if self._keys:
-                self._fetched_at = self._clock.monotonic()
+            pause_s = _MISS_REFRESH_S if self._keys else _FAILED_REFRESH_S
+            self._next_fetch = self._next_miss = self._clock.monotonic() + pause_s
             return
         self._keys = {key.key_id: key for key in keys if key.key_id}
-        self._fetched_at = self._clock.monotonic()
+        self._next_miss = self._clock.monotonic() + _MISS_REFRESH_S
+        self._next_fetch = self._clock.monotonic() + _JWKS_TTL_S
 
 
 class TokenVerifier:
-    """Verifies access and service tokens; verified ones are cached until they expire."""
+    """Verifies access and service tokens; the last `cached` ones are remembered until they expire."""
 
-    def __init__(self, keys: KeySource, *, issuer: str, clock: Clock) -> None:
+    def __init__(self, keys: KeySource, *, issuer: str, clock: Clock, cached: int = _CACHED_TOKENS) -> None:
         self._keys = keys
+        self._most_cached = cached
         self._issuer = issuer
         self._clock = clock
         self._verified: OrderedDict[bytes, tuple[float, Mapping[str, Any]]] = OrderedDict()
@@ -132,18 +148,12 @@ class TokenVerifier:
             return cached[1]
         claims = await self._decode(token, audience=audience)
         self._verified[digest] = (float(claims["exp"]), claims)
-        if len(self._verified) > _CACHED_TOKENS:
+        if len(self._verified) > self._most_cached:
             self._verified.popitem(last=False)
         return claims
 
     async def _decode(self, token: str, *, audience: str) -> Mapping[str, Any]:
-        try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
-            raise InvalidTokenError("The token cannot be read.") from None
-        if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or not isinstance(header.get("kid"), str):
-            raise InvalidTokenError("The token's header is not one of ours.")
-        key = await self._keys.key(header["kid"])
+        key = await self._keys.key(_key_id(token))
         if key is None:
             raise InvalidTokenError("The token is signed with a key that we do not know.")
         try:
@@ -163,12 +173,33 @@ class TokenVerifier:
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         # Checked here and not by PyJWT, because time comes from the injected clock.
         now = self._clock.now().timestamp()
-        if not all(isinstance(claims[name], int | float) for name in ("exp", "iat")):
+        times = [claims[name] for name in ("exp", "iat")]
+        if not all(isinstance(one, int | float) and 0 < one < _END_OF_TIME for one in times):
             raise InvalidTokenError("The token's times are not numbers.")
         if claims["exp"] + LEEWAY_S <= now:
             raise ExpiredTokenError("The token has expired.")
         if claims["iat"] - 60 > now:
             raise InvalidTokenError("The token is from the future.")
+
+
+def could_be_token(text: str) -> bool:
+    """Whether this has the form of a token of ours; what has not is refused without any arithmetic."""
+    return len(text) <= _MAX_TOKEN_CHARS and _SHAPE.fullmatch(text) is not None
+
+
+def _key_id(token: str) -> str:
+    if not could_be_token(token):
+        raise InvalidTokenError("The token cannot be read.")
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise InvalidTokenError("The token cannot be read.") from None
+    key_id = header.get("kid")
+    # Any other member (`jku`, `jwk`, `x5u`, `crit`, `b64`) is somebody else's idea of how to verify.
+    ours = header.keys() <= _HEADER_MEMBERS and header.get("alg") == ALGORITHM and header.get("typ") == TOKEN_TYPE
+    if not ours or not isinstance(key_id, str):
+        raise InvalidTokenError("The token's header is not one of ours.")
+    return key_id
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
@@ -185,7 +216,7 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
             scopes=tuple(str(claims.get("scope", "")).split()),
             expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC),
         )
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise InvalidTokenError("The token lacks a claim.") from None
 
 

@@ -63,9 +63,50 @@ async def test_keys_are_asked_for_once_and_again_when_they_are_old(
     assert auth.asked == 1
 
     clock.advance(301)
-    await client.key("one")
+    assert await client.key("one") is not None
+    await asyncio.sleep(0.01)
 
     assert auth.asked == 2
+
+
+async def test_a_known_key_does_not_wait_for_the_next_set(client: JwksClient, auth: Auth, clock: ManualClock) -> None:
+    await client.key("one")
+    auth.delay_s = 60
+    clock.advance(301)
+
+    async with asyncio.timeout(0.5):
+        for _ in range(20):
+            assert await client.key("one") is not None
+
+
+async def test_a_flood_of_unknown_keys_while_auth_is_away_is_not_a_question_each(
+    client: JwksClient, auth: Auth, clock: ManualClock
+) -> None:
+    """Neither with keys nor without any."""
+    auth.answer = refused
+    for number in range(100):
+        with pytest.raises(UnavailableError):
+            await client.key(f"forged-{number}")
+    assert auth.asked == 1
+
+    auth.answer = None
+    clock.advance(1)
+    await client.key("one")
+    auth.answer = refused
+    for number in range(1000):
+        await client.key(f"forged-{number}")
+        clock.advance(0.01)
+    assert auth.asked <= 2 + 5
+
+
+async def test_a_caller_who_leaves_does_not_take_the_question_with_them(client: JwksClient, auth: Auth) -> None:
+    auth.delay_s = 0.05
+    first, second = asyncio.create_task(client.key("one")), asyncio.create_task(client.key("one"))
+    await asyncio.sleep(0.01)
+    first.cancel()
+
+    assert await second is not None
+    assert auth.asked == 1
 
 
 async def test_many_who_need_the_keys_at_once_share_one_question(client: JwksClient, auth: Auth) -> None:
@@ -119,7 +160,7 @@ def refused() -> httpx2.Response:
     ],
 )
 async def test_without_any_keys_the_caller_is_told_to_try_later(
-    client: JwksClient, auth: Auth, answer: Callable[[], httpx2.Response]
+    client: JwksClient, auth: Auth, clock: ManualClock, answer: Callable[[], httpx2.Response]
 ) -> None:
     auth.answer = answer
 
@@ -128,6 +169,7 @@ async def test_without_any_keys_the_caller_is_told_to_try_later(
     assert refusal.value.retry_after_s == 2
 
     auth.answer = None
+    clock.advance(1)
     assert await client.key("one") is not None
 
 

@@ -1,5 +1,6 @@
 """A token that is valid by its dates is refused when its session, user, membership or key has ended."""
 
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
@@ -9,7 +10,7 @@ import pytest
 
 from contracts.auth import ApiKeyChanged, MemberChanged, SessionRevoked, UserChanged
 from kit.clock import ManualClock
-from kit.identity import Revocations, RevokedError
+from kit.identity import Revocations, RevokedError, UserStanding
 from kit.tokens import Caller
 
 NOW = ManualClock().now()
@@ -109,5 +110,66 @@ def test_a_revoked_key_is_refused_for_good(revocations: Revocations) -> None:
     revocations.on_key(api_key("revoked"))
     revocations.on_key(api_key("active"))
 
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+
+
+def test_an_outcome_may_be_kept_as_long_as_the_generation_stands(revocations: Revocations) -> None:
+    assert CALLER.session_id is not None
+    generations = [revocations.generation]
+
+    def changed() -> bool:
+        generations.append(revocations.generation)
+        return generations[-1] != generations[-2]
+
+    revocations.on_user(user(1, "active"))
+    revocations.on_member(member(1, "active", "owner"))
+    revocations.on_key(api_key("active"))
+    assert not changed()
+    for _ in range(2):
+        revocations.on_user(user(2, "disabled"))
+    assert changed()
+    revocations.on_user(user(2, "disabled"))
+    assert not changed()
+    revocations.on_user(user(3, "active"))
+    assert changed()
+    revocations.on_member(member(2, "active", "user"))
+    assert changed()
+    revocations.on_key(api_key("revoked"))
+    assert changed()
+    revocations.end_session(CALLER.session_id, expires_at=NOW, now=NOW)
+    assert changed()
+
+
+def test_rows_as_they_were_made_take_no_memory_and_do_not_undo_later_ones(revocations: Revocations) -> None:
+    revocations.on_user(user(1, "disabled"))
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+    revocations.on_user(user(1, "active"))
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+
+    before = sys.getsizeof(revocations._users)
+    for _ in range(10_000):
+        revocations.set_user(uuid4(), UserStanding(1, active=True, operator=False))
+    assert sys.getsizeof(revocations._users) == before
+
+
+def test_what_auth_said_of_a_missing_row_gives_way_to_the_topic(revocations: Revocations) -> None:
+    revocations.set_user(CALLER.user_id, UserStanding(0, active=False, operator=False))
+    with pytest.raises(RevokedError):
+        revocations.check(CALLER)
+
+    revocations.on_user(user(1, "active"))
+    assert revocations.check(CALLER)
+
+
+def test_ended_sessions_are_forgotten_long_after_their_last_token(revocations: Revocations) -> None:
+    revocations.end_session(CALLER.session_id or uuid4(), expires_at=NOW + timedelta(days=1), now=NOW)
+    for number in range(50_000):
+        now = NOW + timedelta(seconds=number)
+        revocations.end_session(uuid4(), expires_at=now + timedelta(minutes=10), now=now)
+
+    assert len(revocations._sessions) < 25_000
     with pytest.raises(RevokedError):
         revocations.check(CALLER)

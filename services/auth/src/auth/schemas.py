@@ -1,7 +1,7 @@
 """Requests and answers of auth's routes."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from auth.domain.passwords import LONGEST, SHORTEST
 from contracts.auth import Role
 from kit.http import RequestModel, ResponseModel
+
+RECHECKED_AT_ONCE: Final = 1000
 
 Address = Annotated[str, StringConstraints(min_length=3, max_length=254)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -169,6 +171,48 @@ class ResolvedAnswer(ResponseModel):
     role: Role
     plan: str | None
     scopes: tuple[str, ...]
+    allowed_networks: tuple[str, ...] = ()
+
+
+class MemberRef(RequestModel):
+    account_id: UUID
+    user_id: UUID
+
+
+class RecheckRequest(RequestModel):
+    """What credentials in use stand on; at most 1000 of each."""
+
+    api_keys: Annotated[tuple[UUID, ...], Field(max_length=RECHECKED_AT_ONCE)] = ()
+    sessions: Annotated[tuple[UUID, ...], Field(max_length=RECHECKED_AT_ONCE)] = ()
+    users: Annotated[tuple[UUID, ...], Field(max_length=RECHECKED_AT_ONCE)] = ()
+    members: Annotated[tuple[MemberRef, ...], Field(max_length=RECHECKED_AT_ONCE)] = ()
+
+
+class UserStandingAnswer(ResponseModel):
+    user_id: UUID
+    version: int
+    state: Literal["active", "disabled", "deleted"]
+    operator: bool
+
+
+class MemberStandingAnswer(ResponseModel):
+    account_id: UUID
+    user_id: UUID
+    version: int
+    state: Literal["active", "removed"]
+    role: Role
+
+
+class RecheckAnswer(ResponseModel):
+    """What is no longer good: keys and sessions that have ended, users and members that changed since they were made.
+
+    A row that is not there any more is answered as ended, with version 0.
+    """
+
+    api_keys: list[UUID]
+    sessions: list[UUID]
+    users: list[UserStandingAnswer]
+    members: list[MemberStandingAnswer]
 
 
 class RecipientAnswer(ResponseModel):

@@ -27,6 +27,16 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class UserStanding:
+    """A user's row as far as it says something about tokens."""
+
+    id: UUID
+    state: UserState
+    operator: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """A paying party."""
 

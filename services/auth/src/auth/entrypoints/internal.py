@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import asdict
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,14 +12,19 @@ from auth.entrypoints.parts import PartsDep, refusals
 from auth.errors import ServiceForbiddenError, ServiceSecretError
 from auth.schemas import (
     MailAnswer,
+    MemberStandingAnswer,
+    RecheckAnswer,
+    RecheckRequest,
     RecipientAnswer,
     RecipientsAnswer,
     ResolvedAnswer,
     ResolveRequest,
     ServiceTokenAnswer,
     ServiceTokenRequest,
+    UserStandingAnswer,
 )
-from auth.service import api_keys, messages, people
+from auth.service import api_keys, messages, people, rechecking
+from auth.service.rechecking import InUse
 from contracts.auth import Role
 from kit.identity import ServiceDep
 
@@ -55,6 +61,28 @@ async def resolve_api_key(body: ResolveRequest, parts: PartsDep, service: Servic
         role=resolved.access.role,
         plan=resolved.access.plan,
         scopes=resolved.key.scopes,
+    )
+
+
+@router.post("/credentials/recheck", summary="Which credentials are no longer good", responses=refusals(401, 403))
+async def recheck_credentials(body: RecheckRequest, parts: PartsDep, service: ServiceDep) -> RecheckAnswer:
+    _only(service, "gateway")
+    in_use = InUse(
+        api_keys=body.api_keys,
+        sessions=body.sessions,
+        users=body.users,
+        members=[(one.account_id, one.user_id) for one in body.members],
+    )
+    async with parts.database.reading() as session:
+        found = await rechecking.recheck(session, in_use, now=parts.clock.now())
+    return RecheckAnswer(
+        api_keys=found.api_keys,
+        sessions=found.sessions,
+        users=[
+            UserStandingAnswer(user_id=one.id, version=one.version, state=one.state, operator=one.operator)
+            for one in found.users
+        ],
+        members=[MemberStandingAnswer(**asdict(one)) for one in found.members],
     )
 
 

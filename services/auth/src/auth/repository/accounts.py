@@ -1,12 +1,13 @@
 """Accounts, members, projects, and the plans that tokens show."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -56,6 +57,14 @@ async def find_home(session: AsyncSession, user_id: UUID) -> UUID | None:
         .limit(1)
     )
     return found
+
+
+async def list_members(session: AsyncSession, pairs: Sequence[tuple[UUID, UUID]]) -> list[Member]:
+    """The memberships of these accounts and users."""
+    statement = select(*columns(MemberRow, Member)).where(
+        tuple_(MemberRow.account_id, MemberRow.user_id).in_(list(pairs))
+    )
+    return await listed(session, statement, Member)
 
 
 async def find_project(session: AsyncSession, account_id: UUID, project_id: UUID | None) -> Project | None:

@@ -1,5 +1,6 @@
 """API keys."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,6 +19,13 @@ async def insert_api_key(session: AsyncSession, key: ApiKey) -> None:
 
 async def find_api_key_by_hash(session: AsyncSession, key_sha256: str) -> ApiKey | None:
     return await find(session, select(*columns(ApiKeyRow, ApiKey)).where(ApiKeyRow.key_sha256 == key_sha256), ApiKey)
+
+
+async def list_usable(session: AsyncSession, ids: Sequence[UUID], *, now: datetime) -> list[UUID]:
+    """Which of these keys can be used."""
+    current = or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now)
+    statement = select(ApiKeyRow.id).where(ApiKeyRow.id.in_(ids), ApiKeyRow.state == "active", current)
+    return list(await session.scalars(statement))
 
 
 async def lock_api_key(session: AsyncSession, account_id: UUID, key_id: UUID) -> ApiKey | None:

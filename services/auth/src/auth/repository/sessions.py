@@ -77,6 +77,12 @@ async def list_sessions(
     return await listed(session, statement.order_by(SessionRow.id.desc()).limit(limit), Session)
 
 
+async def list_running(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
+    """Which of these sessions have not been ended."""
+    statement = select(SessionRow.id).where(SessionRow.id.in_(ids), SessionRow.revoked_at.is_(None))
+    return list(await session.scalars(statement))
+
+
 async def delete_long_over(session: AsyncSession, *, now: datetime, keep: timedelta) -> list[UUID]:
     """Forget sessions whose last token died `keep` ago; returns those that had been revoked."""
     over = select(SessionRow.id).where(

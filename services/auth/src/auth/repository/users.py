@@ -1,5 +1,6 @@
 """Users and their passwords."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.domain.people import User
+from auth.domain.people import User, UserStanding
 from auth.errors import UnknownUserError
 from auth.repository.rows import columns, find, listed
 from auth.tables import CredentialRow, UserRow
@@ -34,6 +35,11 @@ async def find_user_by_address(session: AsyncSession, address_normal: str) -> Us
 
 async def list_operators(session: AsyncSession) -> list[User]:
     return await listed(session, select(*columns(UserRow, User)).where(UserRow.operator).order_by(UserRow.id), User)
+
+
+async def list_standings(session: AsyncSession, ids: Sequence[UUID]) -> list[UserStanding]:
+    statement = select(*columns(UserRow, UserStanding)).where(UserRow.id.in_(ids))
+    return await listed(session, statement, UserStanding)
 
 
 async def update_operator(session: AsyncSession, user_id: UUID, *, operator: bool) -> User | None:
