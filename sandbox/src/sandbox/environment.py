@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sandbox.addresses import Addresses
 from sandbox.credentials import Credentials
+from sandbox.price_book import book_in
 from sandbox.selection import STRIPE_WEBHOOK_SECRET, Selection, without_real_keys
 from sandbox.stack import Stack
 from sandbox.stack.ports import HOST
@@ -78,6 +79,8 @@ class Environments:
             },
             "notifier": {"FAREGATE_NOTIFIER_MAIL_FROM": "Faregate <no-reply@example.com>"},
         }
+        if name == "ledger" and self.selection.has_provider_stand_in:
+            return {"FAREGATE_LEDGER_PRICE_BOOK": str(book_in(self.stack.folder))}
         return defaults.get(name, {})
 
     def _fixed(self, name: str) -> dict[str, str]:
@@ -113,9 +116,13 @@ class Environments:
             "FAREGATE_BILLING_URL": self.addresses.url("billing"),
             "FAREGATE_NOTIFIER_URL": self.addresses.url("notifier"),
             "FAREGATE_ANTHROPIC_API_KEY": self.selection.anthropic_key or self.credentials.provider_api_key,
+            # Journals and spools: a gateway that starts again finds there what the last one left.
+            "FAREGATE_GATEWAY_STATE_DIR": str(self.stack.folder / "gateway"),
         }
         if self.selection.has_provider_stand_in:
             settings["FAREGATE_ANTHROPIC_BASE_URL"] = self.addresses.url("provider")
+            settings["FAREGATE_OPENAI_BASE_URL"] = self.addresses.url("provider")
+            settings["FAREGATE_OPENAI_API_KEY"] = self.credentials.provider_api_key
         elif self.selection.anthropic_url is not None:
             settings["FAREGATE_ANTHROPIC_BASE_URL"] = self.selection.anthropic_url
         return settings

@@ -1,6 +1,6 @@
 """`make bench`: measure, print ratios, write build/bench.json; exit 1 when a must is missed.
 
-python -m sandbox.bench [latency] [gateway] [ledger]      all of them when none is named
+python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|tls]...      all of them when none is named
 """
 
 import asyncio
@@ -12,9 +12,12 @@ from typing import Final
 
 from sandbox.bench.figures import Figure, report
 from sandbox.bench.gateway import gateway_figures
+from sandbox.bench.known import known_figures
 from sandbox.bench.latency import latency_figures
 from sandbox.bench.ledger import ledger_figures
+from sandbox.bench.memory import memory_figures
 from sandbox.bench.product import measured_product
+from sandbox.bench.streams import stream_figures
 
 
 def _say(text: str) -> None:
@@ -22,22 +25,39 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-PARTS: Final = {"latency": latency_figures, "gateway": gateway_figures, "ledger": ledger_figures}
+PARTS: Final = {
+    "latency": latency_figures,
+    "gateway": gateway_figures,
+    "streams": stream_figures,
+    "memory": memory_figures,
+    "known": known_figures,
+    "ledger": ledger_figures,
+}
+TLS: Final = "tls"
 
 
 async def _measure(parts: Sequence[str]) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="faregate-bench-", ignore_cleanup_errors=True) as folder:
         _say("bringing the product up")
         async with measured_product(Path(folder)) as measured:
-            return [figure for part in parts for figure in await PARTS[part](measured, _say)]
+            figures = [figure for part in parts if part in PARTS for figure in await PARTS[part](measured, _say)]
+    return figures + (await _measure_tls() if TLS in parts else [])
+
+
+async def _measure_tls() -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="faregate-bench-", ignore_cleanup_errors=True) as folder:
+        _say("bringing the product up, with TLS to the provider")
+        async with measured_product(Path(folder), tls=True) as measured:
+            return await gateway_figures(measured, _say)
 
 
 def main(parts: Sequence[str]) -> int:
-    unknown = set(parts) - PARTS.keys()
+    known = [*PARTS, TLS]
+    unknown = set(parts) - set(known)
     if unknown:
-        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}\n")
+        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
         return 2
-    return 0 if report(asyncio.run(_measure(parts or list(PARTS))), Path("build/bench.json")) else 1
+    return 0 if report(asyncio.run(_measure(parts or known)), Path("build/bench.json")) else 1
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096; keepalive_requests 1000000000; client_max_body_size 32m;
     location / {{
-      proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+      proxy_pass {scheme}://provider; proxy_ssl_verify off;
+      proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
     }}
   }}
 }}
@@ -34,14 +35,17 @@ def installed() -> str | None:
 
 
 @contextmanager
-def running_nginx(upstream_port: int, folder: Path, *, core: int) -> Iterator[tuple[int, list[psutil.Process]]]:
-    """Port and processes of an nginx on one core."""
+def running_nginx(
+    upstream_port: int, folder: Path, *, core: int, tls: bool = False
+) -> Iterator[tuple[int, list[psutil.Process]]]:
+    """Port and processes of an nginx on one core; `tls` is about its way to the upstream."""
     binary = installed()
     assert binary is not None
     (port,) = free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "nginx.conf"
-    config.write_text(CONFIG.format(folder=folder, upstream=upstream_port, port=port))
+    scheme = "https" if tls else "http"
+    config.write_text(CONFIG.format(folder=folder, upstream=upstream_port, port=port, scheme=scheme))
     process = subprocess.Popen([binary, "-c", str(config), "-e", str(folder / "error.log")], stderr=subprocess.DEVNULL)  # noqa: S603
     try:
         psutil.wait_procs([], timeout=0)

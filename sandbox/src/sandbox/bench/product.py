@@ -10,6 +10,7 @@ import psutil
 
 from sandbox.accounts import Account
 from sandbox.addresses import PORT_COUNT, Addresses
+from sandbox.bench.certificate import make_certificate
 from sandbox.bench.pinning import GATEWAY_CORE, OTHERS_CORE, pin
 from sandbox.faregate import Faregate
 from sandbox.stack.ports import free_port_base, free_ports
@@ -21,6 +22,7 @@ class Measured(Faregate):
     """A running product in front of a provider that answers at once."""
 
     upstream_port: int
+    upstream_is_tls: bool = False
 
     @property
     def gateway_process(self) -> psutil.Process:
@@ -31,18 +33,24 @@ class Measured(Faregate):
 
 
 @asynccontextmanager
-async def measured_product(folder: Path) -> AsyncIterator[Measured]:
-    """Up, with the gateway on one core and everything else on the other."""
+async def measured_product(folder: Path, *, tls: bool = False) -> AsyncIterator[Measured]:
+    """Up, with the gateway on one core and everything else on the other; `tls` is about the way to the provider."""
     (upstream_port,) = free_ports(1)
-    upstream = await asyncio.create_subprocess_exec(sys.executable, "-m", "sandbox.bench.upstream", str(upstream_port))
-    settings = {
-        "FAREGATE_ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream_port}",
-        "FAREGATE_LOG_LEVEL": "WARNING",
-    }
+    settings = {"FAREGATE_LOG_LEVEL": "WARNING"}
+    files: tuple[str, ...] = ()
+    if tls:
+        made = make_certificate(folder)
+        files = (str(made.certificate), str(made.key))
+        settings["FAREGATE_GATEWAY_UPSTREAM_CA_FILE"] = str(made.certificate)
+    settings["FAREGATE_ANTHROPIC_BASE_URL"] = f"{'https' if tls else 'http'}://127.0.0.1:{upstream_port}"
+    upstream = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sandbox.bench.upstream", str(upstream_port), *files
+    )
     addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
     try:
         async with Measured(folder, addresses, settings=settings) as measured:
             measured.upstream_port = upstream_port
+            measured.upstream_is_tls = tls
             pin(upstream.pid, OTHERS_CORE)
             for name in measured.supervisor.names:
                 pin(measured.supervisor.pid_of(name), GATEWAY_CORE if name == "gateway" else OTHERS_CORE)

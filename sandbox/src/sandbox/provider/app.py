@@ -7,6 +7,9 @@ from sandbox.provider.calls import CallLog
 from sandbox.provider.errors import ApiError
 from sandbox.provider.exchange import ClientGoneError, Exchange, Receive, Scope, Send, new_id
 from sandbox.provider.models import model_named, page_of_models
+from sandbox.provider.openai import routes as openai
+from sandbox.provider.openai.errors import as_openai, headers_of
+from sandbox.provider.openai.models import known, list_of_models
 from sandbox.provider.reply import reply_to
 from sandbox.provider.request import CountBody, MessageBody, checked_version, known_model, parse_body, prompt_of
 from sandbox.provider.scenario import HEADERS, scenario_of
@@ -16,7 +19,7 @@ _Handler = Callable[[Exchange], Awaitable[None]]
 
 
 class ProviderApp:
-    """Anthropic's Messages API as far as Faregate uses it, answered by a script instead of a model."""
+    """Anthropic's and OpenAI's APIs as far as Faregate uses them, answered by a script instead of a model."""
 
     def __init__(self, *, api_key: str) -> None:
         self._api_key = api_key.encode()
@@ -25,6 +28,9 @@ class ProviderApp:
             "/v1/messages": {"POST": self._messages},
             "/v1/messages/count_tokens": {"POST": self._count_tokens},
             "/v1/models": {"GET": self._models},
+            "/v1/chat/completions": {"POST": openai.chat_completions},
+            "/v1/responses": {"POST": openai.create_response},
+            "/v1/embeddings": {"POST": openai.create_embeddings},
             "/api/hello": {"HEAD": self._hello, "GET": self._hello},
             "/health/live": {"GET": self._live},
             "/sandbox/calls": {"GET": self._list_calls, "DELETE": self._forget_calls},
@@ -42,13 +48,16 @@ class ProviderApp:
             exchange.close()
 
     async def _answer(self, exchange: Exchange) -> None:
+        speaks_openai = _speaks_openai(exchange)
+        if speaks_openai:
+            exchange.house_headers = headers_of
         try:
             if exchange.path.startswith("/v1/"):
                 exchange.record()
                 self._authenticate(exchange.headers)
             await self._handler(exchange)(exchange)
         except ApiError as error:
-            await exchange.refuse(error)
+            await exchange.refuse(as_openai(error) if speaks_openai else error)
 
     def _handler(self, exchange: Exchange) -> _Handler:
         by_method = self._routes.get(exchange.path) or self._prefixed(exchange.path)
@@ -105,12 +114,19 @@ class ProviderApp:
         await exchange.answer({"input_tokens": tokens})
 
     async def _models(self, exchange: Exchange) -> None:
+        if _speaks_openai(exchange):
+            await exchange.answer(list_of_models())
+            return
         checked_version(exchange.headers)
         await exchange.answer(page_of_models(exchange.query))
 
     async def _model(self, exchange: Exchange) -> None:
+        name = exchange.path.removeprefix("/v1/models/")
+        if _speaks_openai(exchange):
+            await exchange.answer(known(name).entry())
+            return
         checked_version(exchange.headers)
-        await exchange.answer(model_named(exchange.path.removeprefix("/v1/models/")).entry())
+        await exchange.answer(model_named(name).entry())
 
     async def _hello(self, exchange: Exchange) -> None:
         await exchange.answer({"message": "hello"})
@@ -134,3 +150,11 @@ class ProviderApp:
         if body is None:
             raise ApiError(404, f"no bytes are kept of {request_id}")
         await exchange.answer_bytes(body, status=200, content_type="application/octet-stream")
+
+
+def _speaks_openai(exchange: Exchange) -> bool:
+    """Both vendors have `/v1/models`; only one of them asks for a version."""
+    path = exchange.path
+    if path == "/v1/models" or path.startswith("/v1/models/"):
+        return "anthropic-version" not in exchange.headers and "x-api-key" not in exchange.headers
+    return path in openai.PATHS

@@ -47,6 +47,7 @@ class Exchange:
         self.headers = _headers(scope["headers"])
         self.request_id = new_id("req")
         self.call: Call | None = None
+        self.house_headers: Callable[[str], dict[str, str]] = _common_headers
         self._receive, self._send, self._log = receive, send, log
         self._gone: asyncio.Task[Message] | None = None
 
@@ -78,7 +79,7 @@ class Exchange:
     async def start(self, status: int, *, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         if self.call is not None:
             self.call.status = status
-        sent = {"content-type": content_type, **_common_headers(self.request_id), **(headers or {})}
+        sent = {"content-type": content_type, **self.house_headers(self.request_id), **(headers or {})}
         pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in sent.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from sandbox.provider.errors import ERROR_TYPES, STATUS_OF, ApiError
 
-HEADERS = ("x-sandbox-scenario", "anthropic-sandbox-scenario")
+HEADERS = ("sandbox-scenario", "x-sandbox-scenario", "anthropic-sandbox-scenario", "openai-sandbox-scenario")
 
 _PRESETS: Mapping[str, Mapping[str, int]] = {
     "cache": {"cache_5m": 1000, "cache_1h": 500, "cache_read": 2000},

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
+from sandbox.provider.blocks import Json
 from sandbox.provider.errors import ERROR_TYPES, envelope
 from sandbox.provider.events import Frame, error_frame, frames_of
 from sandbox.provider.exchange import Exchange
@@ -15,7 +16,15 @@ _FAULTS = ("error", "truncate", "eof", "hang")
 
 
 async def play_stream(exchange: Exchange, reply: Reply, *, scenario: Scenario) -> None:
-    frames = _with_fault(list(frames_of(reply, scenario=scenario)), exchange=exchange, scenario=scenario)
+    error = scenario.stream_error()
+    text = envelope(ERROR_TYPES[error.status], message=error.message, request_id=exchange.request_id)
+    frames = list(frames_of(reply, scenario=scenario))
+    await play_frames(exchange, frames, error=error_frame(text), scenario=scenario)
+
+
+async def play_frames(exchange: Exchange, whole: list[Frame], *, error: Frame, scenario: Scenario) -> None:
+    """Answer with these events; `error` is the one that breaks them off where that was asked for."""
+    frames = _with_fault(whole, error=error, scenario=scenario)
     await exchange.pause(scenario.first_byte_ms / 1000)
     if not frames and scenario.has("hang"):
         await exchange.wait_until_gone()
@@ -29,8 +38,11 @@ async def play_stream(exchange: Exchange, reply: Reply, *, scenario: Scenario) -
 
 
 async def play_message(exchange: Exchange, reply: Reply, *, scenario: Scenario) -> None:
+    await play_body(exchange, orjson.dumps(reply.message(started=False)), usage=reply.usage, scenario=scenario)
+
+
+async def play_body(exchange: Exchange, body: bytes, *, usage: Json, scenario: Scenario) -> None:
     """Answer a call that is not streamed; the faults cut its body where a stream would break off."""
-    body = orjson.dumps(reply.message(started=False))
     if scenario.has("error"):
         raise scenario.stream_error()
     await exchange.pause(scenario.first_byte_ms / 1000)
@@ -41,7 +53,7 @@ async def play_message(exchange: Exchange, reply: Reply, *, scenario: Scenario) 
     if scenario.has("truncate", "eof"):
         body = body[: len(body) // 2]
     elif exchange.call is not None:
-        exchange.call.usage = reply.usage
+        exchange.call.usage = usage
     for data in _cut(body, size=scenario.chunk or len(body)):
         await exchange.write(data)
     await _end(exchange, scenario=scenario)
@@ -57,15 +69,11 @@ async def _end(exchange: Exchange, *, scenario: Scenario) -> None:
     await exchange.finish()
 
 
-def _with_fault(frames: list[Frame], *, exchange: Exchange, scenario: Scenario) -> list[Frame]:
+def _with_fault(frames: list[Frame], *, error: Frame, scenario: Scenario) -> list[Frame]:
     if not scenario.has(*_FAULTS):
         return frames
     sent = frames[: len(frames) // 2 if scenario.after is None else scenario.after]
-    if scenario.has("error"):
-        error = scenario.stream_error()
-        text = envelope(ERROR_TYPES[error.status], message=error.message, request_id=exchange.request_id)
-        sent.append(error_frame(text))
-    return sent
+    return [*sent, error] if scenario.has("error") else sent
 
 
 def _writes(frames: Sequence[Frame], *, scenario: Scenario) -> Iterator[tuple[bytes, float]]:

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible half of the stand-in provider: the same server, words and scenarios, another wire format."""
