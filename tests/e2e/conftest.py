@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from rich.console import Console
+from tests.e2e.fleet import Fleet
 
 from sandbox.addresses import PORT_COUNT, Addresses
 from sandbox.demo.customer import Customer
@@ -40,6 +41,14 @@ async def product() -> AsyncIterator[Product]:
     addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
     with temporary_folder() as folder:
         async with Product(folder, addresses, settings=PATIENCE) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+async def fleet() -> AsyncIterator[Fleet]:
+    addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
+    with temporary_folder() as folder:
+        async with Fleet(folder, addresses) as running:
             yield running
 
 

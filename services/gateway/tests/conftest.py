@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import orjson
 import pytest
 import pytest_asyncio
 import uvicorn
+from fastapi import FastAPI
 
 from contracts.event import Event
 from contracts.gateway import UsageRecorded
@@ -133,7 +135,8 @@ def settings_for(stack: Stack, *, provider_url: str, provider_key: str, **change
         "service_secret": "unused",
         "anthropic_api_key": provider_key,
         "anthropic_base_url": provider_url,
-        "instance": "gateway-test",
+        "instance": f"gateway-test-{uuid4().hex[:8]}",
+        "state_dir": Path(tempfile.mkdtemp(prefix="faregate-gateway-")),
         "drain_s": 3.0,
     }
     return Settings(**(values | changes))
@@ -146,10 +149,15 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: object) -> AsyncIterator[str]:
+async def serving(app: FastAPI) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, proxy_headers=False, access_log=False, log_config=None, http="httptools", timeout_graceful_shutdown=15
+        app,
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        http=app.state.protocol,
+        timeout_graceful_shutdown=15,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -193,9 +201,11 @@ async def gateway(stack: Stack, topics: list[str], provider: Provider, book: Pri
 
 
 @pytest.fixture(scope="session")
-def gateway_at(stack: Stack, book: PriceBook) -> Callable[[str], contextlib.AbstractAsyncContextManager[Running]]:
-    """Called with a provider's address: another gateway that uses that provider."""
-    return lambda url: running_gateway(settings_for(stack, provider_url=url, provider_key="k"), book)
+def gateway_at(stack: Stack, book: PriceBook) -> Callable[..., contextlib.AbstractAsyncContextManager[Running]]:
+    """Called with a provider's address: another gateway that uses that provider, with a health book of its own."""
+    return lambda url, key="k", **changes: running_gateway(
+        settings_for(stack, provider_url=url, provider_key=key, **changes), book
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,48 +1,24 @@
-from types import FrameType
-
-import uvicorn
-from fastapi import FastAPI
-
-from gateway.app import Gateway, create_app
+from gateway import serving
+from gateway.app import create_app
 from gateway.settings import Settings
+from gateway.usage.commands import journal_commands, spool_commands
+from kit import logging
 from kit.cli import build_cli
 
-# After the grace: the last events (5 s each at most, side by side) and their answers.
-_AFTER_GRACE_S = 8
 
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, in one process or several."""
 
-class GatewayServer(uvicorn.Server):
-    """Tells the calls about the end when the signal comes, and exits with 0 after a graceful one."""
+    def build() -> serving.Served:
+        app = create_app(settings)
+        gateway = app.state.gateway
+        return serving.Served(
+            app=app,
+            protocol=app.state.protocol,
+            on_stop=lambda: gateway.calls.begin_closing(grace_s=settings.shutdown_grace_s),
+        )
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
-        super().__init__(config)
-        self._gateway = gateway
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn's own handler would raise the signal again at the end, and the process would die of it.
-        self.should_exit = True
-        self._gateway.calls.begin_closing(grace_s=self._gateway.settings.shutdown_grace_s)
-
-
-def run(app: FastAPI, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=int(settings.shutdown_grace_s) + _AFTER_GRACE_S,
-        timeout_keep_alive=75,
-        http="httptools",
-        loop="uvloop",
-    )
-    server = GatewayServer(config, app.state.gateway)
-    server.run()
-    if not server.started:
-        raise SystemExit(3)
+    serving.run(build, settings.serving())
 
 
 cli = build_cli(
@@ -50,5 +26,14 @@ cli = build_cli(
     settings=Settings,
     create_app=create_app,  # type: ignore[arg-type]  # each service takes its own settings
     help_text="The gateway: the model API, admission and metering.",
-    run_app=run,
+    serve_with=serve,
 )
+
+
+def _only_errors() -> None:
+    """On standard error: standard output is the answer."""
+    logging.configure("gateway", "ERROR")
+
+
+cli.add_typer(spool_commands(), name="spool", callback=_only_errors)
+cli.add_typer(journal_commands(), name="journal", callback=_only_errors)

@@ -183,8 +183,10 @@ async def test_a_message_that_breaks_off_is_free_and_an_error(gateway, usage_of)
     assert (event.outcome, event.basis) == ("truncated", "none")
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 413, 429, 500, 529])
-async def test_the_providers_errors_pass_byte_for_byte_and_are_free(gateway, provider, usage_of, status: int):
+@pytest.mark.parametrize("status", [400, 404, 413])
+async def test_the_providers_word_on_the_clients_fault_passes_byte_for_byte_and_is_free(
+    gateway, provider, usage_of, status: int
+):
     """(money.md 13)."""
     account = gateway.account()
 
@@ -192,15 +194,46 @@ async def test_the_providers_errors_pass_byte_for_byte_and_are_free(gateway, pro
 
     assert answer.status_code == status
     assert answer.content == provider.bytes(answer.headers["request-id"])
-    assert answer.headers.get("retry-after") == ("7" if status == 429 else None)
-    assert answer.headers["x-should-retry"] == ("true" if status in {429, 500, 529} else "false")
+    assert answer.headers["x-should-retry"] == "false"
     (event,) = await usage_of(account.account_id)
     assert (event.outcome, event.basis, event.http_status) == ("upstream_error", "none", status)
 
 
+@pytest.mark.parametrize("status", [403, 500, 529])
+async def test_the_providers_own_trouble_passes_byte_for_byte_and_is_free(gateway_at, provider, usage_of, status: int):
+    """(money.md 13)."""
+    async with gateway_at(provider.base_url, provider.api_key) as gateway:
+        account = gateway.account()
+        answer = await post(gateway, account, f"{status};retry_after=7")
+
+    assert answer.status_code == status
+    assert answer.content == provider.bytes(answer.headers["request-id"])
+    assert answer.headers["x-should-retry"] == ("true" if status >= 500 else "false")
+    assert ("retry-after" in answer.headers) is (status == 529)
+    (event,) = await usage_of(account.account_id)
+    assert (event.outcome, event.basis, event.http_status) == ("upstream_error", "none", status)
+
+
+async def test_the_operators_rate_limit_is_not_the_clients(gateway_at, provider, usage_of):
+    async with gateway_at(provider.base_url, provider.api_key) as gateway:
+        account = gateway.account()
+        answer = await post(gateway, account, "429;retry_after=7")
+        again = await post(gateway, account)
+
+    for refused in (answer, again):
+        assert refused.status_code == 529
+        assert refused.json()["error"]["type"] == "overloaded_error"
+        assert refused.headers["x-should-retry"] == "true"
+    assert answer.headers["retry-after"] == "7"
+    assert 1 <= int(again.headers["retry-after"]) <= 7
+    (event,) = await usage_of(account.account_id)
+    assert (event.outcome, event.basis, event.http_status) == ("upstream_error", "none", 429)
+
+
 @pytest.mark.parametrize("status", [401, 402])
-async def test_the_operators_own_trouble_is_never_the_clients(gateway, status: int):
-    answer = await post(gateway, gateway.account(), str(status))
+async def test_the_operators_own_trouble_is_never_the_clients(gateway_at, provider, status: int):
+    async with gateway_at(provider.base_url, provider.api_key) as gateway:
+        answer = await post(gateway, gateway.account(), str(status))
 
     assert answer.status_code == 503
     assert answer.json()["error"]["type"] == "api_error"

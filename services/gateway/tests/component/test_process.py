@@ -82,6 +82,7 @@ async def process(stack, provider, inside_url: str, log_path, *, port: int) -> A
         "FAREGATE_GATEWAY_PORT": str(port),
         "FAREGATE_GATEWAY_SERVICE_SECRET": "a-service-secret",
         "FAREGATE_GATEWAY_SHUTDOWN_GRACE_S": "1",
+        "FAREGATE_GATEWAY_STATE_DIR": str(log_path.parent / "state"),
         "FAREGATE_ANTHROPIC_API_KEY": provider.api_key,
         "FAREGATE_ANTHROPIC_BASE_URL": provider.base_url,
     }
@@ -98,7 +99,7 @@ async def process(stack, provider, inside_url: str, log_path, *, port: int) -> A
 
 
 async def ready(port: int, running: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(30), httpx2.AsyncClient() as http:
+    async with asyncio.timeout(10), httpx2.AsyncClient() as http:
         while running.poll() is None:
             with contextlib.suppress(httpx2.TransportError):
                 if (await http.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200:

@@ -2,73 +2,92 @@
 
 import ast
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 import gateway
-from gateway.dataplane.refusals import credits_text
-from gateway.dataplane.routes import ModelApi, UndeclaredRouteError
-from gateway.dataplane.upstream import FREE, PAID, UnmeteredRouteError, Upstream, UpstreamRequest
+from gateway.dataplane.paid import PaidRoute
+from gateway.dataplane.table import WITHOUT_PROVIDER, UndeclaredRouteError, in_envelope, model_routes
+from gateway.dataplane.upstream import FREE, PAID
+from gateway.errors import ModelApiError
 from gateway.headers import to_client, to_provider, to_service
+from gateway.surfaces.amount_text import credits_text
+from gateway.surfaces.anthropic.messages import MessagesSurface
+from gateway.surfaces.estimates import Estimator
 
 SOURCE = Path(gateway.__file__).parent
+FREE_ROUTES = [*FREE, *WITHOUT_PROVIDER]
 
 
-async def handler(client: object) -> None:
+def handler(exchange: object) -> None:
     raise AssertionError
 
 
-async def app(scope, receive, send) -> None:
-    raise AssertionError
+def paid_route(**changes) -> PaidRoute:
+    surface = MessagesSurface(Estimator())
+    for name, value in changes.items():
+        setattr(surface, name, value)
+    return PaidRoute(None, surface)  # type: ignore[arg-type]  # nothing is called
 
 
-def test_a_route_that_nobody_declared_cannot_be_registered():
-    routes = dict.fromkeys([*PAID, *FREE, ("POST", "/v1/complete")], handler)
+PAID_ROUTES = {route: paid_route() for route in PAID}
+
+
+def test_the_whole_table_is_accepted():
+    assert set(model_routes(PAID_ROUTES, dict.fromkeys(FREE_ROUTES, handler))) == {*PAID, *FREE_ROUTES}
+
+
+def test_a_free_route_that_nobody_declared_cannot_be_registered():
     with pytest.raises(UndeclaredRouteError, match="complete"):
-        ModelApi(routes, otherwise=app)
+        model_routes(PAID_ROUTES, dict.fromkeys([*FREE_ROUTES, ("POST", "/v1/complete")], handler))
 
 
-def test_the_paid_route_cannot_be_served_by_anything_without_admission():
+def test_a_paid_route_cannot_be_served_by_anything_without_admission():
     with pytest.raises(UndeclaredRouteError, match="admission"):
-        ModelApi(dict.fromkeys([*PAID, *FREE], handler), otherwise=app)
+        model_routes(dict.fromkeys(PAID, handler), dict.fromkeys(FREE_ROUTES, handler))
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "route"),
-    [
-        ("POST", "/v1/messages", "/v1/messages"),
-        ("POST", "/v1/messages", "/v1/messages/count_tokens"),
-        ("POST", "/v1/messages/batches", "/v1/messages/batches"),
-        ("GET", "/v1/models/a/b", "/v1/models/{id}"),
-    ],
-)
-async def test_the_provider_is_not_reached_freely_by_other_paths(method: str, path: str, route: str):
-    upstream = Upstream("http://127.0.0.1:1", api_key="k")
-    with pytest.raises(UnmeteredRouteError):
-        async with upstream.free(UpstreamRequest(method, path, b"", []), route=route):
-            pass
+def test_a_route_with_admission_cannot_go_to_a_path_that_nobody_declared():
+    routes = {**PAID_ROUTES, ("POST", "/api/new"): paid_route(upstream_path="/v1/messages/batches")}
+    with pytest.raises(UndeclaredRouteError, match="admission"):
+        model_routes(routes, dict.fromkeys(FREE_ROUTES, handler))
 
 
-async def test_a_ticket_opens_the_paid_path_only():
-    class Ticket:
-        call_id = uuid4()
-
-    upstream = Upstream("http://127.0.0.1:1", api_key="k")
-    with pytest.raises(UnmeteredRouteError):
-        async with upstream.paid(UpstreamRequest("POST", "/v1/messages/batches", b"", []), ticket=Ticket()):
-            pass
+def test_a_route_that_is_declared_cannot_be_left_out():
+    some = dict(list(PAID_ROUTES.items())[:-1])
+    with pytest.raises(UndeclaredRouteError, match="not served"):
+        model_routes(some, dict.fromkeys(FREE_ROUTES, handler))
+    with pytest.raises(UndeclaredRouteError, match="models"):
+        model_routes(PAID_ROUTES, dict.fromkeys(FREE, handler))
 
 
 def test_only_the_upstream_room_and_the_services_adapter_open_connections():
-    importing = {
+    opening = {
         path.relative_to(SOURCE).as_posix()
         for path in SOURCE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if (isinstance(node, ast.Import) and any(name.name == "aiohttp" for name in node.names))
+        if (isinstance(node, ast.Import) and any(name.name in {"aiohttp", "httpx2"} for name in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aiohttp"))
+        or (isinstance(node, ast.Attribute) and node.attr in {"create_connection", "open_connection"})
     }
-    assert importing == {"dataplane/upstream.py", "adapters/services.py"}
+    assert opening <= {
+        "dataplane/upstream_pool.py",
+        "adapters/auth.py",
+        "adapters/ledger.py",
+        "adapters/services.py",
+        "admission/connection.py",
+        "admission/line.py",
+        "process.py",
+    }
+    assert "dataplane/upstream_pool.py" in opening
+
+
+@pytest.mark.parametrize(
+    ("path", "envelope"),
+    [("/v1/messages", "anthropic"), ("/v1/chat/completions", "openai"), ("/v1/responses", "openai-responses")],
+)
+def test_what_is_refused_early_is_refused_in_the_words_of_its_surface(path: str, envelope: str):
+    assert in_envelope(path, ModelApiError(400, "no")).envelope == envelope
 
 
 def test_request_headers_lose_credential_and_origin_and_keep_repeats():

@@ -1,41 +1,45 @@
-"""The gateway's side of admission: asks the script, reloads what Redis lost, keeps calls alive, settles them."""
+"""Admission as the rest of the gateway sees it."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.ledger import BalanceChanged
+from contracts.money import MAX_AMOUNT
 from gateway.admission import metrics
-from gateway.admission.connection import RedisConnection, Session
+from gateway.admission.allowance import OpenAllowance
+from gateway.admission.asking import REACH_S, ROUNDS, Asking, AskingParts, Then
+from gateway.admission.commands import Commands
+from gateway.admission.connection import RedisConnection
+from gateway.admission.ended_calls import EndedCall, Settled
+from gateway.admission.growing import Extended, Growing
 from gateway.admission.hints import VISIT_AFTER_S, Hints
-from gateway.admission.hold import Hold, instant_of, plan_of
+from gateway.admission.hold import held_call
+from gateway.admission.learned import LearnedTerms
 from gateway.admission.open_calls import OpenCalls
-from gateway.admission.scripts import AccountScripts, account_keys
+from gateway.admission.scripts import AccountScripts, Script, account_keys, calls_key
 from gateway.admission.snapshots import Snapshots
+from gateway.admission.standing import Standing, standing_of
+from gateway.admission.terms import AccountTerms
 from gateway.admission.types import (
     AdmissionRequest,
     AdmissionUnavailableError,
-    Admitted,
-    Refused,
+    Amounts,
+    Decision,
+    HeldCall,
     SettleAnswer,
     SnapshotSource,
 )
 from kit import logging
-from kit.ids import uuid7_instant
+from kit.clock import SystemClock
 from kit.tasks import Tasks
 
 log = logging.get(__name__)
 
-Decision = Admitted | Refused | Literal["reload", "enter"]
-
 MOST_ENTRIES: Final = 2000
-ROUNDS: Final = 5
-SKEW_ALARM: Final = timedelta(seconds=60)
 FLUSH_S: Final = 3.0
-WHOLE_BPS: Final = 10_000
 
 
 class Admission:
@@ -53,14 +57,31 @@ class Admission:
     ) -> None:
         self._redis = redis
         self._instance = instance
-        self._patience_ms = int(patience_s * 1000)
-        self._offset_ms = int(clock_offset_s * 1000)
-        self._most_entries = most_entries
-        self._hints = Hints(redis, offset_ms=self._offset_ms, visit_after_s=min(VISIT_AFTER_S, patience_s))
-        self._snapshots = Snapshots(redis=redis, ledger=ledger, offset_ms=self._offset_ms)
-        self._calls = OpenCalls(redis=redis, hints=self._hints, patience_s=patience_s, offset_ms=self._offset_ms)
+        offset_ms, patience_ms = int(clock_offset_s * 1000), int(patience_s * 1000)
         self._scripts = AccountScripts()
+        self._commands = commands = Commands(self._scripts, offset_ms=offset_ms)
+        hints = Hints(redis, offset_ms=offset_ms, visit_after_s=min(VISIT_AFTER_S, patience_s))
+        self._snapshots = Snapshots(redis=redis, ledger=ledger, offset_ms=offset_ms)
+        self._calls = OpenCalls(redis=redis, hints=hints, commands=commands, patience_s=patience_s)
+        self._learned = LearnedTerms()
+        allowance = OpenAllowance()
+        self._calls.on_entered = allowance.close
+        parts = AskingParts(
+            redis=redis,
+            scripts=self._scripts,
+            commands=commands,
+            hints=hints,
+            snapshots=self._snapshots,
+            calls=self._calls,
+            learned=self._learned,
+            allowance=allowance,
+            clock=SystemClock(clock_offset_s),
+        )
+        self._asking = Asking(parts, patience_ms=patience_ms, most_entries=most_entries)
+        self._growing = Growing(parts, self._asking, patience_ms=patience_ms)
         self._tasks = Tasks()
+        self.terms_of: Callable[[UUID], AccountTerms | None] = self._learned.find
+        """The last known terms of an account; None: `learn_terms` first."""
 
     @property
     def open_calls(self) -> frozenset[UUID]:
@@ -85,9 +106,11 @@ class Admission:
     async def stop(self) -> None:
         """Stop beating; a last attempt is made to settle what has ended."""
         await self._tasks.stop()
+        await self._asking.stop()
+        metrics.tell_decisions()
         with suppress(AdmissionUnavailableError, TimeoutError):
             async with asyncio.timeout(FLUSH_S):
-                await self._calls.settle_waiting()
+                await self._calls.ended.settle_waiting()
 
     async def live(self) -> None:
         """Raise `RuntimeError` when the heartbeats have stopped."""
@@ -100,34 +123,98 @@ class Admission:
         except AdmissionUnavailableError as error:
             raise RuntimeError("Redis does not answer") from error
 
-    async def admit(self, request: AdmissionRequest) -> Admitted | Refused:
-        """Check and reserve at once; raises `AdmissionUnavailableError`.
+    async def learn_terms(self, account_id: UUID) -> AccountTerms:
+        """What the script knows, after a reload where it knows nothing; raises `AdmissionUnavailableError`."""
+        # Calls wait for it: the connection of calls answers sooner than that of slow work.
+        with suppress(AdmissionUnavailableError):
+            session = await self._redis.fast.up(within_s=REACH_S)
+            keys = account_keys(account_id)
+            reply = await session.script(self._scripts.terms, keys, self._commands.offset_ms)
+            if reply != b"reload":
+                return self._learned.learn(account_id, reply)
+        return self._learned.learn(account_id, await self._known(account_id, self._scripts.terms))
 
-        Idempotent by call id. When it raises or is cancelled, a hold may exist: it is swept and reported as orphaned.
+    def admit_soon(self, request: AdmissionRequest, then: Then) -> None:
+        """Check and reserve at once; `then` gets the decision, or an `AdmissionUnavailableError`.
+
+        Idempotent by call id. A hold that may exist after an error is given back as soon as Redis answers.
         """
-        if request.cost_nano < 0:
-            raise ValueError("a cost is not negative")
-        decision = None
-        try:
-            with metrics.SECONDS.time():
-                decision = await self._decide(request)
-        finally:
-            if decision is None:
-                # Also when cancelled: nobody will end the call, so nothing may keep its hold alive.
-                self._calls.abandon(request.call_id)
-                metrics.DECISIONS.labels("unavailable").inc()
-        metrics.DECISIONS.labels("admitted" if isinstance(decision, Admitted) else decision.reason).inc()
-        if isinstance(decision, Admitted):
-            _check_skew(decision)
-        return decision
+        _check_positive(request.amounts)
+        self._asking.soon(request, then)
 
-    async def settle(self, *, account_id: UUID, call_id: UUID, price_nano: int) -> SettleAnswer:
-        """The call has ended and costs this. Never raises: `pending` means that it is tried again until it works."""
-        return await self._calls.settle(account_id=account_id, call_id=call_id, price_nano=price_nano)
+    async def admit(self, request: AdmissionRequest) -> Decision:
+        """The same, awaited; raises `AdmissionUnavailableError`. Whoever cancels it has not begun the call."""
+        answered: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+
+        def then(decision: Decision | Exception) -> None:
+            if answered.done():
+                self._calls.undo(request.call_id, request.account_id)
+            elif isinstance(decision, Exception):
+                answered.set_exception(decision)
+            else:
+                answered.set_result(decision)
+
+        self.admit_soon(request, then)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            self._calls.undo(request.call_id, request.account_id)
+            raise
+
+    def extend_soon(self, call_id: UUID, amounts: Amounts, then: Extended) -> None:
+        """Let an open call's hold grow to these totals: True, or False where a limit or the room says no.
+
+        With a yes the call's `Admitted` has the new amounts and allocation.
+        """
+        _check_positive(amounts)
+        hold = self._calls.find(call_id)
+        if hold is None:
+            raise ValueError("the call is not open here")
+        self._growing.soon(hold, amounts, then)
+
+    def settle_soon(
+        self, call_id: UUID, amounts: Amounts, then: Settled | None = None, *, account_id: UUID | None = None
+    ) -> None:
+        """The call has ended and is worth this; `account_id` is for calls that another gateway admitted.
+
+        `then` may get `pending`: it is tried again until it works.
+        """
+        hold = self._calls.find(call_id)
+        account = hold.account_id if hold is not None else account_id
+        if account is None:
+            raise ValueError("a call that is not open here needs its account")
+        self._calls.abandon(call_id)
+        self._calls.ended.settle(EndedCall(call_id, account, hold, _in_range(call_id, amounts)), then)
+
+    async def settle(self, call_id: UUID, amounts: Amounts, *, account_id: UUID | None = None) -> SettleAnswer:
+        """The same, awaited; never raises."""
+        answered: asyncio.Future[SettleAnswer] = asyncio.get_running_loop().create_future()
+
+        def then(answer: SettleAnswer) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        self.settle_soon(call_id, amounts, then, account_id=account_id)
+        return await answered
 
     def abandon(self, call_id: UUID) -> None:
         """The call's end could not be stored: its hold is left to the sweeper, which reports it as orphaned."""
         self._calls.abandon(call_id)
+
+    def never_began(self, call_id: UUID, *, account_id: UUID) -> None:
+        """An admitted call that was not dispatched: its hold is given back, a sweeper reports it as orphaned."""
+        self._calls.undo(call_id, account_id)
+
+    async def find_hold(self, account_id: UUID, call_id: UUID) -> HeldCall | None:
+        """A call as it stands in Redis, whoever admitted it; None when the ledger has booked it, or nobody knows it."""
+        key = calls_key(account_id)
+        entry: bytes | None = await self._redis.attempt(lambda session: session.command("HGET", key, call_id.hex))
+        return None if entry is None else held_call(account_id, call_id, entry)
+
+    async def state(self, account_id: UUID) -> Standing:
+        """Everything about an account's limits, budgets and holds; raises `AdmissionUnavailableError`."""
+        reply = await self._known(account_id, self._scripts.standing)
+        return standing_of(self._learned.learn(account_id, reply[2]), reply)
 
     async def apply_snapshot(self, event: BalanceChanged) -> None:
         """Apply what the ledger pushed; raises `AdmissionUnavailableError` or `SnapshotRefusedError`."""
@@ -135,86 +222,33 @@ class Admission:
         for call_id in event.applied:
             self._calls.confirmed(call_id)
 
-    async def _decide(self, request: AdmissionRequest) -> Admitted | Refused:
+    async def _known(self, account_id: UUID, script: Script) -> Any:
+        """A script's answer about an account that this run of Redis knows."""
+        keys, offset_ms = account_keys(account_id), self._commands.offset_ms
         for _ in range(ROUNDS):
-            decision = await self._redis.attempt(lambda session: self._ask(session, request))
-            if decision == "enter":
-                await self._calls.enter()
-            elif decision == "reload":
-                await self._snapshots.reload(request.account_id)
-            else:
-                return decision
+            reply = await self._redis.attempt(lambda session: session.script(script, keys, offset_ms))
+            if reply not in (b"reload", [b"reload"]):
+                return reply
+            await self._snapshots.reload(account_id)
         raise AdmissionUnavailableError("The account's state does not come to rest; try again.")
 
-    async def _ask(self, session: Session, request: AdmissionRequest) -> Decision:
-        if session.run_id != self._calls.entered_run:
-            return "enter"
-        await self._hints.note(session, request.account_id)
-        reply: list[bytes] = await session.script(
-            self._scripts.admit,
-            account_keys(request.account_id),
-            self._offset_ms,
-            str(request.call_id),
-            request.cost_nano,
-            request.model,
-            self._patience_ms,
-            self._most_entries,
-            request.report,
-        )
-        return self._decision(request, reply[0].decode(), [part.decode() for part in reply[1:]])
 
-    def _decision(self, request: AdmissionRequest, answer: str, parts: list[str]) -> Decision:
-        match answer:
-            case "ok":
-                return self._admitted(request, *parts)
-            case "refused":
-                return _refused(request, *parts)
-            case "reload":
-                return "reload"
-            case _:
-                raise AdmissionUnavailableError("A call with this id has ended already.")
-
-    def _admitted(self, request: AdmissionRequest, *parts: Any) -> Admitted:
-        admitted_ms, markup_bps, plan_version, plan_id, split, available = parts
-        hold = Hold(
-            call_id=request.call_id,
-            account_id=request.account_id,
-            admitted_ms=int(admitted_ms),
-            markup_bps=int(markup_bps),
-            plan_version=plan_version,
-            plan_id=plan_id,
-            split=split,
-            report=request.report,
-        )
-        # Before anything is awaited: a re-entry that starts now must know the call.
-        self._calls.add(hold)
-        allocation = hold.allocation
-        return Admitted(
-            call_id=hold.call_id,
-            admitted_at=instant_of(hold.admitted_ms),
-            reserved_nano=sum(one.amount for one in allocation),
-            markup_bps=hold.markup_bps,
-            plan_id=plan_of(plan_id),
-            plan_version=int(plan_version) if plan_version else None,
-            allocation=allocation,
-            available_nano=int(available),
-        )
+def _check_positive(amounts: Amounts) -> None:
+    if (
+        amounts.credit_nano < 0
+        or amounts.tokens < 0
+        or amounts.requests < 0
+        or amounts.overage_nano < 0
+        or amounts.rate_tokens < 0
+    ):
+        raise ValueError("an amount is negative")
 
 
-def _refused(request: AdmissionRequest, *parts: Any) -> Refused:
-    reason, available, markup_bps, arming, first = parts
-    return Refused(
-        reason=reason,
-        available_nano=int(available),
-        required_nano=-(-request.cost_nano * (WHOLE_BPS + int(markup_bps)) // WHOLE_BPS),
-        arming=int(arming),
-        first_of_arming=first == "1",
-    )
-
-
-def _check_skew(admitted: Admitted) -> None:
-    """Ids choose partitions by their time, so gateways and Redis must agree on it (money.md 1)."""
-    skew = admitted.admitted_at - uuid7_instant(admitted.call_id)
-    if abs(skew) > SKEW_ALARM:
-        metrics.CLOCK_SKEWED.inc()
-        log.error("admission.clock_skewed", call_id=str(admitted.call_id), skew_s=int(skew.total_seconds()))
+def _in_range(call_id: UUID, amounts: Amounts) -> Amounts:
+    """What scripts count with; anything else is an error of ours, and must not keep a call open for ever."""
+    words = (amounts.credit_nano, amounts.tokens, amounts.requests, amounts.overage_nano, amounts.rate_tokens)
+    if min(words) >= 0 and max(words) <= MAX_AMOUNT:
+        return amounts
+    log.error("admission.price_out_of_range", call_id=str(call_id))
+    credit_nano, tokens, requests, overage_nano, rate_tokens = (min(max(word, 0), MAX_AMOUNT) for word in words)
+    return Amounts(credit_nano, tokens, requests, overage_nano, rate_tokens, amounts.cost_nano)

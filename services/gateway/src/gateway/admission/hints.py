@@ -6,7 +6,8 @@ from uuid import UUID
 from zlib import crc32
 
 from gateway.admission.connection import RedisConnection, Session
-from gateway.admission.scripts import HintScripts
+from gateway.admission.scripts import HintScripts, written
+from gateway.admission.wire import Wire
 
 SHARDS: Final = 16
 VISIT_AFTER_S: Final = 60.0
@@ -34,23 +35,44 @@ class Hints:
         self._offset_ms = offset_ms
         self._visit_after_ms = int(visit_after_s * 1000)
         self._scripts = HintScripts()
-        self._noted: dict[tuple[str, UUID], float] = {}
+        self._noted: dict[UUID, float] = {}
+        self._noted_run = ""
+
+    def note_soon(self, wire: Wire, run_id: str, account_id: UUID) -> None:
+        """Announce that the account may get an entry, ahead of what is written next; free when it was done just now."""
+        if self._is_fresh(run_id, account_id):
+            return
+        command = written(self._scripts.hint, shard_keys(shard_of(account_id)), run_id, *self._arguments(account_id))
+        self._remember(account_id)
+        wire.send(command, lambda reply: self._noted_soon(account_id, reply), self._scripts.hint)
 
     async def note(self, session: Session, account_id: UUID) -> None:
-        """Announce that the account may get an entry; cheap when this gateway did so just now."""
-        key = session.run_id, account_id
-        if time.monotonic() - self._noted.get(key, float("-inf")) < REPEAT_S:
+        """The same for slow work: it has been written when this returns."""
+        if self._is_fresh(session.run_id, account_id):
             return
-        await session.script(
-            self._scripts.hint,
-            shard_keys(shard_of(account_id)),
-            self._offset_ms,
-            str(account_id),
-            self._visit_after_ms,
-        )
-        if len(self._noted) >= REMEMBERED:
+        keys = shard_keys(shard_of(account_id))
+        await session.script(self._scripts.hint, keys, *self._arguments(account_id))
+        self._remember(account_id)
+
+    def _arguments(self, account_id: UUID) -> tuple[int, str, int]:
+        return self._offset_ms, str(account_id), self._visit_after_ms
+
+    def _is_fresh(self, run_id: str, account_id: UUID) -> bool:
+        if run_id != self._noted_run:
             self._noted.clear()
-        self._noted[key] = time.monotonic()
+            self._noted_run = run_id
+        noted_at = self._noted.get(account_id)
+        return noted_at is not None and time.monotonic() - noted_at < REPEAT_S
+
+    def _remember(self, account_id: UUID) -> None:
+        if len(self._noted) >= REMEMBERED:
+            del self._noted[next(iter(self._noted))]
+        self._noted.pop(account_id, None)
+        self._noted[account_id] = time.monotonic()
+
+    def _noted_soon(self, account_id: UUID, reply: object) -> None:
+        if isinstance(reply, Exception):
+            self._noted.pop(account_id, None)
 
     async def claim(self, shard: int, *, limit: int, lease_s: float) -> list[UUID]:
         """Accounts that are due; other sweepers see them again only after the lease."""

@@ -1,62 +1,112 @@
 """A call's hold as its gateway remembers it: enough to enter it again where Redis lost it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 from uuid import UUID
 
-from contracts.gateway import Allocation
+from contracts.gateway import Allocation as BookedAllocation
 from contracts.money import Unit
+from gateway.admission.types import AdmissionRequest, Admitted, Allocation, Amounts, HeldCall
+
+NO_SLICE: Final = "-"
+UNITS: Final = {"r": "request", "t": "token", "c": "credit", "o": "credit"}
+UNKNOWN_CALL: Final = "0|0|||0|0|0|0|0|||||"
+"""A call of which a gateway knows no more than that it has ended."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ID_LENGTH: Final = 36
+_FIELDS: Final = 17
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
-    """`split` is `slice=amount,...` and `plan_id` percent-quoted, both as the scripts keep them."""
+    """What a gateway keeps of an open call. `split` is `slice:unit=amount,...`, as scripts keep it."""
 
-    call_id: UUID
-    account_id: UUID
-    admitted_ms: int
-    markup_bps: int
-    plan_version: str
-    plan_id: str
+    request: AdmissionRequest
+    admitted: Admitted
+    admitted_ms: str
+    people: str
     split: str
-    report: bytes
 
     @property
-    def allocation(self) -> tuple[Allocation, ...]:
-        return allocation_of(self.split)
+    def account_id(self) -> UUID:
+        return self.request.account_id
 
-    def arguments(self) -> tuple[str | bytes | int, ...]:
-        """As scripts take a call: id, time, markup, plan version, plan, split, report."""
+    def packed(self) -> str:
+        """As scripts take a call that they may not know."""
+        admitted = self.admitted
+        version = "" if admitted.plan_version is None else admitted.plan_version
         return (
-            str(self.call_id),
-            self.admitted_ms,
-            self.markup_bps,
-            self.plan_version,
-            self.plan_id,
-            self.split,
-            self.report,
+            f"{self.admitted_ms}|{admitted.markup_bps}|{version}|{self.request.terms.quoted_plan}|"
+            f"{packed_amounts(admitted.amounts)}|{self.people}|{self.split}"
         )
+
+    def extended(self, amounts: Amounts, split: str) -> None:
+        """The hold has grown; its `Admitted` says so to whoever reports the call."""
+        self.split = split
+        self.admitted.amounts = amounts
+        self.admitted.allocation = allocation_of(split)
+
+
+def packed_amounts(amounts: Amounts) -> str:
+    return f"{amounts.credit_nano}|{amounts.tokens}|{amounts.overage_nano}|{amounts.requests}|{amounts.rate_tokens}"
+
+
+def packed_people(request: AdmissionRequest) -> str:
+    """Who pays and spends, and when a customer's hold ends."""
+    user, project, key = request.user_id, request.project_id, request.api_key_id
+    return (
+        f"{'' if user is None else f'{user.int:032x}'}|{'' if project is None else f'{project.int:032x}'}|"
+        f"{'' if key is None else f'{key.int:032x}'}|"
+        f"{'' if request.expires_at is None else milliseconds_of(request.expires_at)}"
+    )
 
 
 def allocation_of(split: str) -> tuple[Allocation, ...]:
     """What a split names; what stands on no slice is no allocation."""
-    pairs = (part.split("=") for part in split.split(",") if part and not part.startswith("-="))
-    return tuple(Allocation(slice_id=UUID(slice_id), unit=Unit.CREDIT, amount=amount) for slice_id, amount in pairs)
+    if "," not in split and split and split[0] != NO_SLICE:
+        # Most calls stand on one slice.
+        return (Allocation(split[:_ID_LENGTH], UNITS[split[_ID_LENGTH + 1]], int(split[_ID_LENGTH + 3 :])),)
+    if not split:
+        return ()
+    found = []
+    for part in split.split(","):
+        slice_id, _, amount = part.partition("=")
+        if not slice_id.startswith(NO_SLICE):
+            found.append(Allocation(slice_id[:_ID_LENGTH], UNITS[slice_id[-1]], int(amount)))
+    return tuple(found)
 
 
-def split_of(allocation: Iterable[Allocation]) -> str:
-    return ",".join(f"{one.slice_id}={one.amount}" for one in allocation)
+def booked_allocation(allocation: Iterable[Allocation]) -> tuple[BookedAllocation, ...]:
+    """The same as an event holds it."""
+    return tuple(
+        BookedAllocation(slice_id=UUID(one.slice_id), unit=Unit(one.unit), amount=one.amount) for one in allocation
+    )
 
 
-def quoted_plan(plan_id: str | None) -> str:
-    """No separator of an entry may occur in it."""
-    return quote(plan_id or "", safe="")
+def held_call(account_id: UUID, call_id: UUID, entry: bytes) -> HeldCall:
+    """What an entry in Redis says."""
+    fields = entry.split(b"|", _FIELDS - 1)
+    state, _, admitted, markup, version, plan, *amounts = (field.decode() for field in fields[:11])
+    expires, split = fields[14].decode(), fields[15].decode()
+    price, tokens, overage, requests, rate = map(int, amounts)
+    return HeldCall(
+        call_id=call_id,
+        account_id=account_id,
+        state=state,  # type: ignore[arg-type]  # the scripts write no other
+        admitted_at=instant_of(int(admitted)),
+        expires_at=instant_of(int(expires)) if expires else None,
+        amounts=Amounts(price, tokens, requests, overage, rate),
+        allocation=allocation_of(split),
+        plan_id=plan_of(plan),
+        plan_version=int(version) if version else None,
+        markup_bps=int(markup),
+        report=fields[16],
+    )
 
 
 def plan_of(quoted: str) -> str | None:
@@ -71,14 +121,3 @@ def milliseconds_of(instant: datetime) -> int:
     """Rounded up, so that a whole millisecond compares with the bound as it compares with the instant."""
     microseconds = (instant - _EPOCH) // _MICROSECOND
     return -(-microseconds // 1000)
-
-
-def by_account(holds: Iterable[Hold]) -> dict[UUID, list[Hold]]:
-    found: dict[UUID, list[Hold]] = {}
-    for hold in holds:
-        found.setdefault(hold.account_id, []).append(hold)
-    return found
-
-
-def chunks(holds: Sequence[Hold], size: int) -> list[Sequence[Hold]]:
-    return [holds[start : start + size] for start in range(0, len(holds), size)]

@@ -1,12 +1,17 @@
-"""The Lua scripts, read out of the package."""
+"""The Lua scripts, read out of the package, and how commands that run them are written."""
 
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
-Prelude = Literal["account", "hints"]
+from hiredis import pack_command
+
+ACCOUNT_KEYS: Final = ("state", "slices", "calls", "used", "confirmed", "flight", "budgets")
+_CALLS: Final = 2
+_HEX: Final = 32
+_PACKED_WORDS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +22,16 @@ class Script:
     body: str
     sha: str
 
+    def whole(self, command: bytes) -> bytes:
+        """The same command with the script's text, for a server that does not know it."""
+        sha, body = self.sha.encode(), self.body.encode()
+        words, _, rest = command.partition(b"\r\n")
+        return b"%b\r\n$4\r\nEVAL\r\n%b%b" % (words, _word(body), rest[rest.index(sha) + len(sha) + 2 :])
 
-def load_script(name: str, *, prelude: Prelude) -> Script:
+
+def load_script(name: str, *preludes: str) -> Script:
     folder = resources.files("gateway.admission").joinpath("scripts")
-    body = "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in (prelude, name))
+    body = "\n".join(folder.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in (*preludes, name))
     return Script(name, body, hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -28,27 +39,65 @@ class AccountScripts:
     """The scripts on one account."""
 
     def __init__(self) -> None:
-        self.admit: Final = load_script("admit", prelude="account")
-        self.settle: Final = load_script("settle", prelude="account")
-        self.keep: Final = load_script("keep", prelude="account")
-        self.apply: Final = load_script("apply", prelude="account")
-        self.sweep: Final = load_script("sweep", prelude="account")
+        self.admit: Final = load_script("admit", "account", "paying", "limits")
+        self.settle: Final = load_script("settle", "account", "paying", "limits")
+        self.extend: Final = load_script("extend", "account", "paying", "limits")
+        self.keep: Final = load_script("keep", "account")
+        self.release: Final = load_script("release", "account", "limits")
+        self.apply: Final = load_script("apply", "account")
+        self.sweep: Final = load_script("sweep", "account")
+        self.terms: Final = load_script("terms", "account")
+        self.standing: Final = load_script("standing", "account", "paying", "limits")
 
 
 class HintScripts:
     """The scripts on one shard of hints."""
 
     def __init__(self) -> None:
-        self.hint: Final = load_script("hint", prelude="hints")
-        self.claim: Final = load_script("claim", prelude="hints")
-        self.visited: Final = load_script("visited", prelude="hints")
+        self.hint: Final = load_script("hint", "hints")
+        self.claim: Final = load_script("claim", "hints")
+        self.visited: Final = load_script("visited", "hints")
+
+
+class Command:
+    """A script on one account with one packed word and one opaque one: all but those is written once per run."""
+
+    __slots__ = ("_template",)
+
+    def __init__(self, script: Script, *, run_id: str, offset_ms: int) -> None:
+        keys = len(ACCOUNT_KEYS)
+        head = b"*%d\r\n" % (3 + keys + _PACKED_WORDS) + _word(b"EVALSHA") + _word(script.sha.encode())
+        template = head + _word(b"%d" % keys)
+        for key in ACCOUNT_KEYS:
+            template += b"$%d\r\n{%%b}:%b\r\n" % (_HEX + 3 + len(key), key.encode())
+        run = _word(run_id.encode()).replace(b"%", b"%%")
+        self._template = template + run + _word(b"%d" % offset_ms) + b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
+
+    def written(self, account_id: UUID, packed: str, report: bytes) -> bytes:
+        a = b"%032x" % account_id.int
+        word = packed.encode()
+        return self._template % (a, a, a, a, a, a, a, len(word), word, len(report), report)
+
+
+def written(script: Script, keys: tuple[str, ...], *arguments: str | bytes | int) -> bytes:
+    """A command that runs a script."""
+    return packed("EVALSHA", script.sha, len(keys), *keys, *arguments)
+
+
+def packed(*words: str | bytes | int) -> bytes:
+    """A command as Redis reads it."""
+    command: bytes = pack_command(words)  # type: ignore[arg-type]  # the stub means any number of words
+    return command
 
 
 def account_keys(account_id: UUID) -> tuple[str, ...]:
     """All keys of an account; one hash tag, so that they share a slot of Redis Cluster."""
-    tag = f"{{{account_id}}}"
-    return (f"{tag}:state", f"{tag}:slices", calls_key(account_id), f"{tag}:used", f"{tag}:confirmed")
+    return tuple(f"{{{account_id.hex}}}:{key}" for key in ACCOUNT_KEYS)
 
 
 def calls_key(account_id: UUID) -> str:
-    return f"{{{account_id}}}:calls"
+    return account_keys(account_id)[_CALLS]
+
+
+def _word(word: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(word), word)

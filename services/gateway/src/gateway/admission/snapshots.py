@@ -4,20 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from contracts.ledger import BalanceChanged, Slice
-from contracts.money import MAX_AMOUNT
+from contracts.ledger import BalanceChanged
 from gateway.admission import metrics
 from gateway.admission.connection import RedisConnection, Session
-from gateway.admission.hold import milliseconds_of, quoted_plan
 from gateway.admission.scripts import AccountScripts, account_keys, calls_key
+from gateway.admission.snapshot_words import SnapshotRefusedError, snapshot_words
 from gateway.admission.types import AdmissionUnavailableError, SnapshotSource
 from kit import logging
 
+__all__ = ["SnapshotRefusedError", "Snapshots"]
+
 log = logging.get(__name__)
-
-
-class SnapshotRefusedError(ValueError):
-    """A snapshot that scripts could not count with."""
 
 
 class Snapshots:
@@ -32,7 +29,7 @@ class Snapshots:
 
     async def apply(self, event: BalanceChanged) -> None:
         """Apply what the ledger pushed; raises `SnapshotRefusedError` for amounts that scripts cannot hold."""
-        arguments = _arguments(event)
+        arguments = snapshot_words(event)
         await self._redis.attempt(lambda session: self._run(session, event.account_id, "0", arguments))
 
     async def ask(self, account_id: UUID, calls: Sequence[UUID]) -> set[UUID]:
@@ -63,7 +60,7 @@ class Snapshots:
         try:
             run_id, calls = await self._redis.attempt(lambda session: _entries(session, account_id))
             event = await self._ledger.snapshot(account_id, calls)
-            arguments = _arguments(event)
+            arguments = snapshot_words(event)
             await self._redis.attempt(lambda session: self._install(session, run_id, account_id, arguments))
         except SnapshotRefusedError as error:
             metrics.RELOADS.labels("refused").inc()
@@ -85,39 +82,9 @@ class Snapshots:
 
 async def _entries(session: Session, account_id: UUID) -> tuple[str, list[UUID]]:
     calls = await session.command("HKEYS", calls_key(account_id))
-    return session.run_id, [UUID(call.decode()) for call in calls]
+    return session.run_id, [UUID(hex=call.decode()) for call in calls]
 
 
 def _unusable(event: BalanceChanged, error: SnapshotRefusedError) -> AdmissionUnavailableError:
     log.error("admission.snapshot_refused", account_id=str(event.account_id), version=event.version, reason=str(error))
     return AdmissionUnavailableError()
-
-
-def _arguments(event: BalanceChanged) -> list[str | int]:
-    models = "" if event.models is None else "\n" + "".join(f"{model}\n" for model in event.models)
-    slices = [_slice(one) for one in event.slices]
-    return [
-        event.version,
-        event.state,
-        quoted_plan(event.plan_id),
-        "" if event.plan_version is None else event.plan_version,
-        event.markup_bps,
-        _amount(event.debt_nano),
-        event.arming,
-        "1" if event.models is None else "0",
-        models,
-        len(slices),
-        *slices,
-        *(str(call) for call in event.applied),
-    ]
-
-
-def _slice(one: Slice) -> str:
-    until = "" if one.expires_at is None else milliseconds_of(one.expires_at)
-    return f"{one.slice_id}|{one.unit}|{milliseconds_of(one.starts_at)}|{until}|{_amount(one.amount)}"
-
-
-def _amount(amount: int) -> int:
-    if not 0 <= amount <= MAX_AMOUNT:
-        raise SnapshotRefusedError("an amount is negative or above the highest that scripts count exactly")
-    return amount

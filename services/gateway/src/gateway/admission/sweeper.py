@@ -10,7 +10,7 @@ from uuid import UUID
 from gateway.admission import metrics
 from gateway.admission.connection import RedisConnection, Session
 from gateway.admission.hints import SHARDS, VISIT_AFTER_S, Hints
-from gateway.admission.hold import allocation_of, instant_of
+from gateway.admission.hold import allocation_of, booked_allocation, instant_of
 from gateway.admission.scripts import AccountScripts, account_keys
 from gateway.admission.snapshots import Snapshots
 from gateway.admission.types import AdmissionUnavailableError, OrphanPublisher, SnapshotSource
@@ -99,7 +99,7 @@ class Sweeper:
         following: bytes
         following, keys = await session.command("SCAN", cursor, "MATCH", "{*}:calls", "COUNT", SCAN_COUNT)
         for key in keys:
-            await self._hints.note(session, UUID(key.decode()[1:37]))
+            await self._hints.note(session, UUID(hex=key.decode()[1:33]))
         return following
 
     async def _visit(self, account_id: UUID) -> None:
@@ -119,7 +119,7 @@ class Sweeper:
         _, due_ms, flat = await session.script(self._scripts.sweep, account_keys(account_id), *arguments)
         rows = (flat[start : start + 5] for start in range(0, len(flat), 5))
         found = [
-            _Due(UUID(call.decode()), was.decode(), int(admitted), split.decode(), report)
+            _Due(UUID(hex=call.decode()), was.decode(), int(admitted), split.decode(), report)
             for call, was, admitted, split, report in rows
         ]
         return due_ms.decode(), found
@@ -140,7 +140,7 @@ class Sweeper:
                 await self._orphaned(account_id, due)
 
     async def _orphaned(self, account_id: UUID, due: _Due) -> None:
-        allocation = allocation_of(due.split)
+        allocation = booked_allocation(allocation_of(due.split))
         try:
             await self._publish(account_id, due.call_id, due.report, allocation, instant_of(due.admitted_ms))
         except ValueError as error:

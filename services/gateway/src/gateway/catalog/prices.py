@@ -34,6 +34,15 @@ class PriceBooks:
             raise UnavailableError("No price book is in force yet; try again.", retry_after_s=2)
         return max(effective, key=lambda book: (book.effective_at, book.version))
 
+    def of_version(self, version: int) -> PriceBook:
+        """A version that some admission was stamped with; raises `UnavailableError` while it has not arrived."""
+        book = self._books.get(version)
+        if book is None:
+            raise UnavailableError(
+                f"Price book {version} has not arrived yet; try again.", retry_after_s=2
+            )
+        return book
+
     async def ready(self) -> None:
         """Raise `RuntimeError` while there is no price book."""
         if not self._books:

@@ -1,289 +1,386 @@
-"""One admitted call from dispatch to its one usage event.
+"""An admitted call, from its journal entry to its one usage event: a state machine on callbacks, nothing waits.
 
-The pump belongs to the call, not to the client's connection: whoever leaves, it reads on to the provider's final count.
+The answer's read belongs to the call, not to the client's connection: whoever leaves, it reads on to the provider's
+final count, or to the limit that the plan sets.
 """
 
-import asyncio
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Protocol
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec
 from uuid import UUID
 
-from gateway import metrics
-from gateway.admission.types import Admitted
-from gateway.dataplane.ask import Ask
-from gateway.dataplane.bounds import likely_tokens
-from gateway.dataplane.client import Client
-from gateway.dataplane.tee import MessageTee, StreamTee
-from gateway.dataplane.upstream import Upstream, UpstreamAnswer, UpstreamError, UpstreamRequest
-from gateway.errors import ModelApiError, overloaded, unavailable
-from gateway.headers import Header, to_client
-from gateway.usage.ending import Cut, Ending, Progress, ending_of, price_of_ending
-from gateway.usage.publisher import UsagePublisher
-from gateway.usage.report import CallReport, usage_event
+from gateway.dataplane import call_metrics
+from gateway.dataplane.answer_head import headers_for_client
+from gateway.dataplane.attempts import Attempts, outcome_of, retry_after_of
+from gateway.dataplane.call_parts import CallParts
+from gateway.dataplane.conclusion import Conclusion
+from gateway.dataplane.elastic import ElasticHold
+from gateway.dataplane.exchange import Exchange
+from gateway.dataplane.faults import record_fault
+from gateway.dataplane.order import Order
+from gateway.dataplane.refusing import refuse
+from gateway.dataplane.stream import MOST_HELD_BYTES, Stream
+from gateway.dataplane.upstream_request import Fetch, UpstreamRequest
+from gateway.errors import unavailable
+from gateway.headers import Header, to_provider
+from gateway.surfaces.types import Surface
+from gateway.usage.ending import Cut, Progress
 from kit import logging
-from kit.clock import Clock
-from kit.tokens import Caller
-from rating import PriceBook, RatingError
 
 log = logging.get(__name__)
 
+Arguments = ParamSpec("Arguments")
+
 _MOST_MESSAGE_BYTES: Final = 64 << 20
 _MOST_ERROR_BYTES: Final = 1 << 20
-_MOST_HELD_BYTES: Final = 1 << 16
 _AFTER_STOP_S: Final = 2.0
-_SETTLE_WAIT_S: Final = 0.25
-# The provider's word on the operator's own credential or bill is not about the client's.
-_OPERATORS_FAULT: Final = frozenset({401, 402})
-_CUT_MESSAGES: Final[dict[Cut, str]] = {
-    "shutdown": "The gateway is restarting; try again.",
-    "swept": "The call took longer than its hold lasts.",
-    "client_gone": "The client has left.",
-}
+_VERSION: Final[Header] = (b"anthropic-version", b"2023-06-01")
 
 
-class Settlement(Protocol):
-    """The part of admission that a call needs at its end."""
+def guarded(step: Callable[Concatenate["Call", Arguments], None]) -> Callable[Concatenate["Call", Arguments], None]:
+    """A fault of ours in any step ends the call with an event, and is logged: it never just stops."""
 
-    async def settle(self, *, account_id: UUID, call_id: UUID, price_nano: int) -> object:
-        """The hold becomes the price; never raises."""
-        ...
+    @wraps(step)
+    def run(call: "Call", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            step(call, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the call must have its one ending
+            call.crashed(error)
 
-    def abandon(self, call_id: UUID) -> None:
-        """The call's end could not be stored: its hold is left to the sweeper."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CallParts:
-    """What all calls of a process share."""
-
-    upstream: Upstream
-    publisher: UsagePublisher
-    settlement: Settlement
-    clock: Clock
-    drain_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An admitted call: who, what, and at which prices."""
-
-    caller: Caller
-    ask: Ask
-    book: PriceBook
-    admitted: Admitted
-    report: CallReport
+    return run
 
 
 class Call:
-    """Runs once; `stop` ends it early from outside."""
+    """Begun once; `stop` ends it early from outside. Its methods stand in the order in which a call meets them."""
 
-    def __init__(self, parts: CallParts, order: Order, client: Client) -> None:
-        self._parts = parts
-        self._order = order
-        self._client = client
-        self._progress = Progress()
-        self._limit: asyncio.Timeout | None = None
-        self._tee: StreamTee | None = None
-        self._body = b""
-        self._answer_headers: list[Header] = []
-        self._first_byte_at: datetime | None = None
-        self._began_s = parts.clock.monotonic()
+    __slots__ = (
+        "_body_bytes",
+        "_fetch",
+        "_limit_s",
+        "_outgoing_headers",
+        "_parts_of_body",
+        "answer_headers",
+        "attempts",
+        "body",
+        "conclusion",
+        "order",
+        "parts",
+        "progress",
+        "stream",
+        "upstream_is_over",
+    )
+
+    def __init__(self, parts: CallParts, order: Order) -> None:
+        self.parts = parts
+        self.order = order
+        self.progress = Progress(sent=False)
+        self.attempts = Attempts(order.choice.targets, parts.routing)
+        self.stream: Stream | None = None
+        self.body = b""
+        self.answer_headers: list[Header] = []
+        self.conclusion: Conclusion | None = None
+        self.upstream_is_over = True
+        self._outgoing_headers: list[Header] | None = None
+        self._parts_of_body: list[bytes] = []
+        self._body_bytes = 0
+        self._fetch: Fetch | None = None
+        self._limit_s: float | None = None
 
     @property
     def call_id(self) -> UUID:
-        return self._order.admitted.call_id
+        return self.order.call_id
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """How long the provider asks to be left alone."""
+        return retry_after_of(self.answer_headers)
+
+    @guarded
+    def begin(self) -> None:
+        """Written down first, so that a crash cannot hide it (money.md 11)."""
+        self.parts.calls.add(self)
+        exchange = self.order.exchange
+        exchange.on_gone = self.on_gone
+        exchange.on_resume = self.on_resume
+        self.parts.journal.admitted_soon(self.order.admitted, report=self.order.report, then=self._journalled)
+
+    @guarded
+    def _journalled(self, error: Exception | None) -> None:
+        if self.conclusion is not None:
+            return
+        if error is not None:
+            self._never_began()
+        elif self.order.exchange.gone:
+            self.stop("client_gone")
+        else:
+            self._attempt()
+
+    def _never_began(self) -> None:
+        """It could not be written down, so it may not run: what it holds is given back."""
+        order = self.order
+        order.exchange.on_gone = order.exchange.on_resume = None
+        self.parts.calls.discard(self)
+        self.parts.admission.never_began(self.call_id, account_id=order.facts.account_id)
+        refuse(order, unavailable("Calls cannot be recorded at the moment; try again."))
+
+    def _attempt(self) -> None:
+        """Send it to the next target; nothing of an earlier one is left."""
+        order, progress, target = self.order, self.progress, self.attempts.advance()
+        progress.sent = True
+        progress.attempts = self.attempts.count
+        progress.status = progress.upstream_request_id = progress.broken = progress.seen = progress.error_type = None
+        progress.error_event = progress.has_content = False
+        progress.delivered_tokens = 0
+        self.stream = None
+        self.upstream_is_over = False
+        self.body = b""
+        self._parts_of_body = []
+        self._body_bytes = 0
+        exchange, surface = order.exchange, order.surface
+        if self._outgoing_headers is None:
+            self._outgoing_headers = _headers_for_provider(exchange, surface)
+        request = UpstreamRequest(
+            "POST",
+            surface.upstream_path,
+            exchange.query if surface.upstream_path == exchange.path else b"",
+            self._outgoing_headers,
+            surface.splice(
+                order.ask,
+                model=order.choice.spliced_for(target),
+                max_tokens=order.estimate.clamped_max_tokens,
+                service_tier=target.service_tier,
+            ),
+        )
+        self._fetch = self.parts.upstream.paid(target, request, ticket=order.admitted, sink=self)
+
+    @guarded
+    def on_head(self, status: int, headers: list[Header]) -> None:
+        self.progress.status = status
+        self.answer_headers = headers
+        call_metrics.upstream_answered(status)
+        content_type = b""
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value
+            elif name in {b"request-id", b"x-request-id"}:
+                self.progress.upstream_request_id = value.decode("latin-1")
+        if status == 200 and content_type.startswith(b"text/event-stream"):
+            self._begin_stream()
+
+    @guarded
+    def on_bytes(self, data: bytes) -> None:
+        stream = self.stream
+        if stream is None:
+            self._collect(data)
+            return
+        stream.feed(data, self.parts.clock.monotonic())
+        tee = stream.tee
+        if tee.terminal is not None:
+            self._saw_terminal(stream)
+
+    @guarded
+    def on_end(self) -> None:
+        self._fetch = None
+        self.upstream_is_over = True
+        if self.conclusion is not None:
+            self.conclusion.deliver()
+        elif self.stream is not None:
+            self._fail_over_or_conclude()
+        else:
+            self._read_whole()
+
+    @guarded
+    def on_broken(self, kind: str) -> None:
+        self._fetch = None
+        self.upstream_is_over = True
+        if self.conclusion is not None:
+            self.conclusion.deliver()
+            return
+        self.progress.broken = kind
+        self._fail_over_or_conclude()
+
+    @guarded
+    def on_gone(self) -> None:
+        """The client has left: drain or cancel, as its plan says."""
+        progress = self.progress
+        if progress.client_gone or self.conclusion is not None:
+            return
+        progress.client_gone = True
+        if self.order.terms.terms.on_client_gone == "cancel" or not progress.sent:
+            self.stop("client_gone")
+            return
+        self._limit_s = self.parts.clock.monotonic() + self.parts.drain_s
+        if self.stream is not None:
+            self.stream.read_on_alone()
+
+    @guarded
+    def on_resume(self) -> None:
+        if self.stream is not None:
+            self.stream.go_on()
+
+    @guarded
+    def tick(self, now: float) -> None:
+        if self._limit_s is not None and now >= self._limit_s:
+            self._limit_s = None
+            self._reached_limit()
+        elif self.stream is not None and self.conclusion is None:
+            self.stream.tick(now)
+
+    @guarded
     def stop(self, cut: Cut) -> None:
         """End the call at once; what was delivered is charged."""
-        if self._progress.cut is None:
-            self._progress.cut = cut
-            self._limit_to(0.0)
+        if self.conclusion is None:
+            self.progress.cut = cut
+            self.abandon_upstream()
+            self._conclude()
 
-    async def run(self) -> None:
-        self._client.watch()
-        leaving = asyncio.create_task(self._drain_when_client_leaves())
-        try:
-            await self._pump()
-            await self._conclude()
-        finally:
-            # A hold that is settled by now is not touched; one whose call died here must not be kept alive for ever.
-            self._parts.settlement.abandon(self.call_id)
-            leaving.cancel()
-            self._client.close()
-
-    async def _drain_when_client_leaves(self) -> None:
-        await self._client.gone.wait()
-        self._progress.client_gone = True
-        self._limit_to(self._parts.drain_s)
-
-    def _limit_to(self, seconds: float) -> None:
-        if self._limit is None:
-            return
-        when = asyncio.get_running_loop().time() + seconds
-        current = self._limit.when()
-        if current is None or when < current:
-            self._limit.reschedule(when)
-
-    async def _pump(self) -> None:
-        try:
-            async with asyncio.timeout(None) as self._limit:
-                await self._exchange()
-        except TimeoutError:
-            self._note_limit()
-        except UpstreamError as error:
-            self._progress.broken = error.kind
-        finally:
-            self._limit = None
-        if self._tee is not None:
-            self._note_stream(self._tee)
-
-    def _note_limit(self) -> None:
-        progress = self._progress
-        ended = progress.complete or progress.error_event
-        if progress.client_gone and progress.cut is None and not ended:
-            progress.cut = "client_gone"
-
-    async def _exchange(self) -> None:
-        if self._progress.cut is not None:
-            return
-        client, ask = self._client, self._order.ask
-        request = UpstreamRequest("POST", "/v1/messages", client.query, client.headers, ask.raw)
-        async with self._parts.upstream.paid(request, ticket=self._order.admitted) as answer:
-            self._progress.status = answer.status
-            self._progress.upstream_request_id = answer.request_id
-            self._answer_headers = self._headers_for_client(answer)
-            metrics.UPSTREAM_STATUS.labels(str(answer.status)).inc()
-            if answer.status != 200:
-                self._body = await answer.read_all(most_bytes=_MOST_ERROR_BYTES)
-            elif answer.is_event_stream:
-                await self._stream(answer)
-            else:
-                await self._message(answer)
-
-    async def _stream(self, answer: UpstreamAnswer) -> None:
-        tee = self._tee = StreamTee()
-        await self._client.start(200, self._answer_headers)
-        while chunk := await answer.read():
-            out = tee.feed(chunk)
-            if out:
-                self._note_first_byte()
-                await self._client.write(out)
-            if tee.terminal is not None:
-                self._note_stream(tee)
-                self._limit_to(_AFTER_STOP_S)
-                if tee.held_bytes > _MOST_HELD_BYTES:
-                    return
-
-    async def _message(self, answer: UpstreamAnswer) -> None:
-        self._body = await answer.read_all(most_bytes=_MOST_MESSAGE_BYTES)
-        tee = MessageTee(self._body)
-        self._progress.seen = tee.seen
-        self._progress.has_content = tee.has_content
-        self._progress.complete = tee.is_message
-        self._progress.broken = None if tee.is_message else "UnreadableAnswer"
-        self._note_first_byte()
-
-    def _note_stream(self, tee: StreamTee) -> None:
-        progress = self._progress
-        progress.seen = tee.seen
-        progress.has_content = tee.has_content
-        progress.delivered_tokens = tee.delivered_tokens
-        progress.complete = tee.terminal == "stop"
-        progress.error_event = tee.terminal == "error"
-        progress.error_type = tee.error_type
-
-    def _note_first_byte(self) -> None:
-        if self._first_byte_at is None:
-            self._first_byte_at = self._parts.clock.now()
-            elapsed_s = self._parts.clock.monotonic() - self._began_s
-            metrics.FIRST_BYTE_SECONDS.labels(str(self._order.ask.streamed).lower()).observe(elapsed_s)
-
-    async def _conclude(self) -> None:
-        ending = self._ending()
-        metrics.CALLS.labels(ending.outcome, ending.basis).inc()
-        event = usage_event(
-            self._order.report,
-            self._order.admitted,
-            ending,
-            self._progress,
-            account_id=self._order.caller.account_id,
-            instance=self._parts.publisher.instance,
-            first_byte_at=self._first_byte_at,
-            ended_at=self._parts.clock.now(),
-        )
-        if not await self._parts.publisher.store(event):
-            await self._break_off(unavailable("The call's usage could not be recorded; try again."))
-            return
-        settling = asyncio.create_task(self._settle(ending))
-        # A client that calls again at once should find the price, not the hold; a slow Redis must not hold the answer.
-        await asyncio.wait({settling}, timeout=_SETTLE_WAIT_S)
-        await self._deliver()
-        await settling
-
-    def _ending(self) -> Ending:
-        book = self._order.book
-        ending = ending_of(
-            self._progress,
-            model_asked=self._order.ask.model,
-            likely_input_tokens=likely_tokens(self._order.ask.raw),
-            is_priced=book.rates.__contains__,
-        )
-        named = self._progress.seen.serving_model() if self._progress.seen else None
-        if named is not None and named not in book.rates:
-            log.error("gateway.served_model_not_priced", call_id=str(self.call_id), model=named[:100])
-        return ending
-
-    async def _settle(self, ending: Ending) -> None:
-        order = self._order
-        try:
-            price_nano = price_of_ending(
-                ending,
-                book=order.book,
-                model=order.ask.model,
-                at=order.admitted.admitted_at,
-                markup_bps=order.admitted.markup_bps,
-            )
-        except RatingError as error:
-            log.error("gateway.call_not_priced", call_id=str(self.call_id), reason=type(error).__name__)  # noqa: TRY400  # a trace says no more
-            price_nano = order.admitted.reserved_nano
-        await self._parts.settlement.settle(
-            account_id=order.caller.account_id, call_id=self.call_id, price_nano=price_nano
-        )
-
-    async def _deliver(self) -> None:
-        """The ending, now that the event is stored."""
-        progress = self._progress
-        if self._tee is not None and self._tee.terminal is not None:
-            await self._client.finish(self._tee.rest())
-        elif progress.cut is not None:
-            await self._break_off(unavailable(_CUT_MESSAGES[progress.cut]))
-        elif self._tee is not None:
-            await self._break_off(ModelApiError(500, "The provider's answer broke off."))
-        elif progress.broken is not None:
-            await self._break_off(overloaded("The provider does not answer; try again."))
-        elif progress.status in _OPERATORS_FAULT:
-            log.error("gateway.provider_refused_our_credential", status=progress.status)
-            await self._break_off(unavailable("The provider refuses the gateway's own account.", retry_after_s=30))
+    def crashed(self, error: Exception) -> None:
+        """A step of ours threw: the call ends here, with its event if that can still be made."""
+        record_fault("gateway.call_died", error, call_id=str(self.call_id))
+        if self.conclusion is None:
+            self.stop("internal")
         else:
-            await self._client.answer(progress.status or 502, self._answer_headers, self._body)
+            self.abandon_upstream()
+            self.conclusion.give_up()
 
-    async def _break_off(self, error: ModelApiError) -> None:
-        """End with an error of ours: never cleanly, so that nobody takes half an answer for a whole one."""
-        if not self._client.started:
-            error.headers["faregate-request-id"] = str(self.call_id)
-            await self._client.refuse(error)
-        elif self._tee is None or self._tee.between_events:
-            await self._client.finish(error.event(self._client.request_id))
-        # Else inside an event: returning without an end makes the server close the connection.
+    def _begin_stream(self) -> None:
+        order, parts = self.order, self.parts
+        stream = self.stream = Stream(
+            order.exchange,
+            order.surface.stream_tee(order.ask),
+            ping=order.surface.ping,
+            ping_after_s=parts.ping_after_s,
+            start=self.start_answer,
+            now=parts.clock.monotonic(),
+        )
+        elastic = None
+        if order.is_elastic:
+            elastic = ElasticHold(
+                parts.admission,
+                order.call_id,
+                order.estimate,
+                step_tokens=order.terms.terms.elastic_step_tokens,
+                on_more=self.on_resume,
+                on_end=self.stop,
+            )
+        assert self._fetch is not None
+        stream.attach(self._fetch, elastic)
 
-    def _headers_for_client(self, answer: UpstreamAnswer) -> list[Header]:
-        headers = to_client(answer.headers)
-        if not any(name.lower() == b"cache-control" for name, _ in headers):
-            headers.append((b"cache-control", b"no-store"))
-        return [
-            *headers,
-            (b"faregate-request-id", str(self.call_id).encode()),
-            (b"x-accel-buffering", b"no"),
-        ]
+    def start_answer(self) -> None:
+        """The first bytes go out: from here on no other target can answer."""
+        self.attempts.report("ok")
+        self.note_first_byte()
+        self.order.release_body()
+        self.order.exchange.start(200, self.headers_for_client())
+
+    def headers_for_client(self, *, status: int = 200) -> list[Header]:
+        """The provider's that may pass, and ours."""
+        parts = self.parts
+        now_s = (self.progress.first_byte_at or parts.clock.now()).timestamp()
+        return headers_for_client(self.order, self.answer_headers, limits=parts.limits, now_s=now_s, status=status)
+
+    def note_first_byte(self) -> None:
+        if self.progress.first_byte_at is None:
+            self.progress.first_byte_at = self.parts.clock.now()
+            elapsed_s = self.parts.clock.monotonic() - self.order.began_s
+            call_metrics.FIRST_BYTE[self.order.ask.streamed].observe(elapsed_s)
+
+    def _collect(self, data: bytes) -> None:
+        self._parts_of_body.append(data)
+        self._body_bytes += len(data)
+        most_bytes = _MOST_MESSAGE_BYTES if self.progress.status == 200 else _MOST_ERROR_BYTES
+        if self._body_bytes > most_bytes:
+            self.abandon_upstream()
+            self.progress.broken = "AnswerTooLarge"
+            self._fail_over_or_conclude()
+
+    def _saw_terminal(self, stream: Stream) -> None:
+        """Nothing that follows changes the counts: the event is stored while the connection comes to its end."""
+        if self.conclusion is None:
+            if stream.tee.terminal == "error" and not self.order.exchange.started:
+                self._fail_over_or_conclude()
+                if self.conclusion is None:
+                    return
+            else:
+                self._conclude()
+            self._limit_s = self.parts.clock.monotonic() + _AFTER_STOP_S
+        if stream.tee.held_bytes > MOST_HELD_BYTES and not self.upstream_is_over:
+            self._reached_limit()
+
+    def _read_whole(self) -> None:
+        """A whole body: the message, or what the provider has against it."""
+        progress = self.progress
+        self.body = b"".join(self._parts_of_body)
+        self._parts_of_body = []
+        assert progress.status is not None
+        if progress.status == 200:
+            tee = self.order.surface.message_tee(self.order.ask, self.body)
+            progress.seen = tee.seen
+            progress.has_content = tee.has_content
+            progress.delivered_tokens = tee.delivered_tokens
+            progress.complete = tee.is_message
+            progress.broken = None if tee.is_message else "UnreadableAnswer"
+        if progress.complete:
+            self.attempts.report("ok")
+            self.note_first_byte()
+            self._conclude()
+        elif outcome_of(progress.status) == "client_fault":
+            self.attempts.report("client_fault")
+            self._conclude()
+        else:
+            self._fail_over_or_conclude()
+
+    def _fail_over_or_conclude(self) -> None:
+        """The target did not serve. Another may, as long as the client has seen nothing of this one."""
+        status = self.progress.status
+        failed = status is None or status == 200
+        self.attempts.report("failed" if failed else outcome_of(status or 0), self.retry_after_s)
+        exchange = self.order.exchange
+        if exchange.started or self.progress.client_gone or not self.attempts.has_more:
+            self._conclude()
+            return
+        self.abandon_upstream()
+        call_metrics.FAILED_OVER.inc()
+        self._attempt()
+
+    def _reached_limit(self) -> None:
+        """The client's drain, or the provider's time to close after its last event, is over."""
+        self.abandon_upstream()
+        if self.conclusion is not None:
+            self.conclusion.deliver()
+        else:
+            self.progress.cut = "client_gone"
+            self._conclude()
+
+    def abandon_upstream(self) -> None:
+        self.upstream_is_over = True
+        if self._fetch is not None:
+            fetch, self._fetch = self._fetch, None
+            fetch.cancel()
+
+    def _conclude(self) -> None:
+        if self.conclusion is not None:
+            return
+        if self.stream is not None:
+            _note_stream(self.stream, self.progress)
+        self._limit_s = None
+        self.conclusion = Conclusion(self)
+        self.conclusion.begin()
+
+
+def _headers_for_provider(exchange: Exchange, surface: Surface) -> list[Header]:
+    headers = to_provider(exchange.headers)
+    if surface.upstream_path != exchange.path and exchange.header(_VERSION[0]) is None:
+        # Who asks on another path than the provider's need not know what the provider demands.
+        headers.append(_VERSION)
+    return headers
+
+
+def _note_stream(stream: Stream, progress: Progress) -> None:
+    tee = stream.tee
+    progress.seen = tee.seen
+    progress.has_content = tee.has_content
+    progress.delivered_tokens = tee.delivered_tokens
+    progress.complete = tee.terminal == "stop"
+    progress.error_event = tee.terminal == "error"
+    progress.error_type = tee.error_type

@@ -1,172 +1,182 @@
-"""The provider's side: one pool of connections, raw bytes both ways.
+"""The provider's side: connections to whoever runs models, raw bytes both ways.
 
-Only this module opens connections to the provider. A path either needs an admitted call, or stands in `FREE` with the
-reason why nobody pays for it: a route that reaches the provider past admission cannot come about by accident.
+Only this room opens connections to a provider. A path either needs an admitted call, or stands in `FREE` with the
+reason why nobody pays for it: a route that reaches a provider past admission cannot come about by accident.
 """
 
-import io
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import asyncio
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
 
-import aiohttp
-from yarl import URL
-
-from gateway.headers import Header, to_provider
+from gateway.dataplane.errands import Errands
+from gateway.dataplane.upstream_pool import Opener, Pool, PoolLimits, open_socket
+from gateway.dataplane.upstream_request import (
+    Fetch,
+    Sink,
+    UnsafeRequestError,
+    UpstreamError,
+    UpstreamRequest,
+)
+from gateway.headers import Header
+from gateway.routing.types import Address, Target
+from kit.clock import Clock, SystemClock
 
 FREE: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "/v1/messages/count_tokens"): "the provider counts without charge",
-    ("GET", "/v1/models"): "a list of names",
-    ("GET", "/v1/models/{id}"): "a name",
 }
-PAID: Final[frozenset[tuple[str, str]]] = frozenset({("POST", "/v1/messages")})
+PAID: Final[frozenset[tuple[str, str]]] = frozenset({
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/embeddings"),
+})  # fmt: skip
 
-_CONNECT_TIMEOUT_S: Final = 10.0
-_LARGE_BODY_BYTES: Final = 1 << 20
-_SKIPPED: Final = ("User-Agent", "Content-Type", "Accept", "Accept-Encoding")
+_TLS_VERSION: Final = ssl.TLSVersion.TLSv1_2
 
 
 class UnmeteredRouteError(RuntimeError):
-    """Somebody tried to reach the provider by a path that is neither paid for nor free."""
+    """Somebody tried to reach a provider by a path that is neither paid for nor free."""
 
 
-class UpstreamError(Exception):
-    """The provider cannot be reached, or its connection broke; `kind` is the failure's name, without content."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
-
-
-class AdmittedCall(Protocol):
-    """The ticket for a path that is paid for."""
+class Ticket(Protocol):
+    """Admission's word for a path that is paid for."""
 
     @property
     def call_id(self) -> UUID: ...
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
-    """What goes to the provider, unchanged but for the credential."""
-
-    method: str
-    path: str
-    query: bytes
-    headers: Sequence[Header]
-    body: bytes | None = None
-
-
-class UpstreamAnswer:
-    """An answer whose body has not been read."""
-
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-        self.status = answer.status
-        self.headers: Sequence[Header] = answer.raw_headers
-
-    @property
-    def request_id(self) -> str | None:
-        return self._answer.headers.get("request-id")
-
-    @property
-    def is_event_stream(self) -> bool:
-        return self._answer.content_type == "text/event-stream"
-
-    async def read(self) -> bytes:
-        """The next bytes as they come, empty at the end; raises `UpstreamError` when the end is not a clean one."""
-        try:
-            return await self._answer.content.readany()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise UpstreamError(type(error).__name__) from error
-
-    async def read_all(self, *, most_bytes: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while part := await self.read():
-            parts.append(part)
-            size += len(part)
-            if size > most_bytes:
-                raise UpstreamError("AnswerTooLarge")
-        return b"".join(parts)
+def verified_tls(*, extra_ca_file: Path | None = None) -> ssl.SSLContext:
+    """The machine's certificate authorities, and the operator's own where one is named."""
+    context = ssl.create_default_context()
+    context.minimum_version = _TLS_VERSION
+    if extra_ca_file:
+        context.load_verify_locations(extra_ca_file)
+    return context
 
 
 class Upstream:
-    """The provider, by one credential of the operator's."""
+    """All providers; one pool of connections for each address."""
 
-    def __init__(self, base_url: str, *, api_key: str, silence_s: float = 330.0, connections: int = 1000) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._api_key = api_key
-        self._silence_s = silence_s
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        limits: PoolLimits | None = None,
+        opener: Opener = open_socket,
+        clock: Clock | None = None,
+    ) -> None:
+        self._tls = tls or verified_tls()
+        self._limits = limits or PoolLimits()
+        self._opener = opener
+        self._clock = clock or SystemClock()
+        self._errands = Errands()
+        self._pools: dict[Address, Pool] = {}
 
-    async def start(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=60),
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=_CONNECT_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S, sock_read=self._silence_s
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        )
+    @property
+    def connections(self) -> int:
+        return sum(pool.connections for pool in self._pools.values())
 
-    async def stop(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    @asynccontextmanager
-    async def paid(self, request: UpstreamRequest, *, ticket: AdmittedCall) -> AsyncIterator[UpstreamAnswer]:
-        """Run an admitted call; raises `UpstreamError` when the provider cannot be reached."""
+    def paid(self, target: Target, request: UpstreamRequest, *, ticket: Ticket, sink: Sink) -> Fetch:
+        """Send an admitted call; the sink hears of the answer, never before this returns."""
         if (request.method, request.path) not in PAID or ticket.call_id is None:
             raise UnmeteredRouteError(request.path)
-        async with self._opened(request) as answer:
-            yield answer
+        return self._send(target, request, sink)
 
-    @asynccontextmanager
-    async def free(self, request: UpstreamRequest, *, route: str) -> AsyncIterator[UpstreamAnswer]:
-        """Run a request that nobody pays for; `route` is its entry in `FREE`."""
-        if (request.method, route) not in FREE or not _matches(request.path, route):
+    async def free(
+        self, target: Target, request: UpstreamRequest, *, route: tuple[str, str], most_bytes: int
+    ) -> "WholeAnswer":
+        """Run a request that nobody pays for; `route` is its entry in `FREE`. Raises `UpstreamError`."""
+        if route not in FREE or (request.method, request.path) != route:
             raise UnmeteredRouteError(request.path)
-        async with self._opened(request) as answer:
-            yield answer
-
-    @asynccontextmanager
-    async def _opened(self, request: UpstreamRequest) -> AsyncIterator[UpstreamAnswer]:
-        assert self._session is not None
-        query = f"?{request.query.decode('latin-1')}" if request.query else ""
+        answer = WholeAnswer(most_bytes=most_bytes)
+        answer.fetch = self._send(target, request, answer)
         try:
-            answer = await self._session.request(
-                request.method,
-                URL(f"{self._base_url}{request.path}{query}", encoded=True),
-                data=_payload(request.body),
-                headers=self._headers(request.headers),
-                skip_auto_headers=_SKIPPED,
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise UpstreamError(type(error).__name__) from error
-        try:
-            yield UpstreamAnswer(answer)
+            await answer.done
         finally:
-            # A body that was not read to its end must not hold up the next call on this connection.
-            answer.close() if not answer.content.at_eof() else answer.release()
+            answer.fetch.cancel()
+        return answer
 
-    def _headers(self, headers: Sequence[Header]) -> list[tuple[str, str]]:
-        passed = [(name.decode("latin-1"), value.decode("utf-8", "ignore")) for name, value in to_provider(headers)]
-        # The tee reads plain bytes; a compressed answer would have to be opened and closed again.
-        return [*passed, ("x-api-key", self._api_key), ("accept-encoding", "identity")]
+    def tick(self, now: float) -> None:
+        for pool in self._pools.values():
+            pool.tick(now)
+
+    async def stop(self) -> None:
+        await self._errands.stop()
+        for pool in self._pools.values():
+            pool.close()
+
+    def _send(self, target: Target, request: UpstreamRequest, sink: Sink) -> Fetch:
+        times = target.timeouts
+        fetch = Fetch(
+            _head(target, request),
+            request.body,
+            sink,
+            connect_s=times.connect_s,
+            first_byte_s=times.first_byte_s,
+            silence_s=times.silence_s,
+        )
+        pool = self._pools.get(target.address)
+        if pool is None:
+            pool = Pool(
+                target.address,
+                tls=self._tls,
+                limits=self._limits,
+                errands=self._errands,
+                opener=self._opener,
+                clock=self._clock,
+            )
+            self._pools[target.address] = pool
+        pool.run(fetch)
+        return fetch
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
-    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
+class WholeAnswer:
+    """A sink that waits for the whole of a small answer."""
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self.status = 0
+        self.headers: list[Header] = []
+        self.body = b""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.fetch: Fetch | None = None
+        self._most_bytes = most_bytes
+        self._parts: list[bytes] = []
+
+    def on_head(self, status: int, headers: list[Header]) -> None:
+        self.status, self.headers = status, headers
+
+    def on_bytes(self, data: bytes) -> None:
+        self._parts.append(data)
+        if sum(map(len, self._parts)) > self._most_bytes and self.fetch is not None:
+            self.fetch.cancel()
+            self.on_broken("AnswerTooLarge")
+
+    def on_end(self) -> None:
+        self.body = b"".join(self._parts)
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def on_broken(self, kind: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(UpstreamError(kind))
 
 
-def _matches(path: str, route: str) -> bool:
-    fixed, parameter, _ = route.partition("{")
-    if not parameter:
-        return path == route
-    return path.startswith(fixed) and "/" not in path.removeprefix(fixed)
+def _head(target: Target, request: UpstreamRequest) -> bytes:
+    query = b"?" + request.query if request.query else b""
+    headers = b"".join([b"%b: %b\r\n" % header for header in request.headers])
+    if headers.count(b"\n") != len(request.headers) or b"\n" in query or b" " in query:
+        # The client's parser lets nothing like it through; that it could not be sent on stands here once more.
+        raise UnsafeRequestError
+    # The tees read plain bytes; a compressed answer would have to be opened and closed again.
+    return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%b: %b\r\naccept-encoding: identity\r\ncontent-length: %d\r\n\r\n" % (
+        request.method.encode(),
+        target.path_of(request.path).encode(),
+        query,
+        target.authority,
+        headers,
+        *target.auth_header,
+        len(request.body),
+    )

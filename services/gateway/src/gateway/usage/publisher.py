@@ -1,107 +1,277 @@
-"""Events on their way to Kafka: acknowledged within a bound, or not stored."""
+"""Events on their way out: durable in Kafka or in the synced spool before anybody hears that they are stored.
+
+An event leaves within a millisecond, but at most one batch leaves each `LINGER_S`: under load, events made within it
+travel together (a request costs as much CPU as fifty events). What Kafka has not acknowledged within `BOUND_S` goes to
+the spool; should the acknowledgement come after all, the event is in Kafka twice, with the same id and the same bytes.
+"""
 
 import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from contracts.event import Event
-from contracts.gateway import Allocation, CallsRefused, UsageRecorded
-from gateway import metrics
-from gateway.admission.types import Refused
-from gateway.usage.report import CallReport, orphan_event
+from contracts.gateway import UsageRecorded
+from gateway import metrics as gateway_metrics
+from gateway.usage import metrics
+from gateway.usage.event import orphan_event
+from gateway.usage.journal import Journal
+from gateway.usage.kafka import Parcel
+from gateway.usage.links import Links
+from gateway.usage.outgoing import Memo, Outgoing, key_hash
+from gateway.usage.spool import Spool
 from kit import logging
-from kit.clock import Clock
-from kit.ids import fact_id
-from kit.producer import Producer, ProducerError
+from kit.producer import ProducerError
 
 log = logging.get(__name__)
 
-STORE_TIMEOUT_S: Final = 5.0
-PROBE_S: Final = 1.0
+LINGER_S: Final = 0.003
+BOUND_S: Final = 2.0
+# What an event takes in the spool as a rule; open calls have it reserved.
+RESERVED_BYTES: Final = 4096
+MOST_IN_FLIGHT: Final = 20_000
+_SHORTEST_S: Final = 0.001
+_TICK_S: Final = 0.05
+_MOST_KEYS: Final = 1 << 16
 _SOURCE: Final = "gateway"
+_FLUSH_S: Final = 10.0
+
+_STORED_SECONDS: Final = {where: metrics.STORE_SECONDS.labels(where) for where in ("kafka", "spool")}
+
+Then = Callable[[bool], None]
+
+
+class SpooledCall(NamedTuple):
+    """A call whose event Kafka has not acknowledged; `memo` is what admission gave along with it."""
+
+    account_id: UUID
+    call_id: UUID
+    value: bytes
+    memo: bytes
 
 
 class UsagePublisher:
-    """The one way by which events leave the gateway; knows whether Kafka answers."""
+    """The one way by which events leave the gateway.
 
-    def __init__(self, producer: Producer, *, clock: Clock, instance: str) -> None:
-        self._producer = producer
-        self._clock = clock
+    `room`: calls may be admitted, as their events can be kept. `on_spooled` hears of calls whose event goes to the
+    spool; `Replay.on_acknowledged` tells when Kafka has it.
+    """
+
+    def __init__(  # the composition root's
+        self,
+        links: Links,
+        *,
+        instance: str,
+        spool: Spool,
+        journal: Journal,
+        linger_s: float = LINGER_S,
+        bound_s: float = BOUND_S,
+    ) -> None:
         self.instance = instance
-        self.kafka_up = False
+        self.on_spooled: Callable[[UUID], None] = lambda _call_id: None
+        self.room = False
+        self.unreported: set[UUID] = set()
+        self._links = links
+        self._spool = spool
+        self._journal = journal
+        self._linger_s = linger_s
+        self._bound_s = bound_s
+        self._keys: dict[UUID, tuple[bytes, int]] = {}
+        self._waiting: list[Outgoing] = []
+        self._lingering: asyncio.TimerHandle | None = None
+        self._last_sent_s = 0.0
+        self._in_flight: deque[tuple[float, list[Parcel]]] = deque()
+        self._in_flight_events = 0
+        self._to_spool = 0
+        self._stopping = False
+        self._stored = gateway_metrics.USAGE_STORED.labels("stored")
+        self._failed = gateway_metrics.USAGE_STORED.labels("failed")
 
-    async def store(self, event: UsageRecorded) -> bool:
-        """True once all in-sync replicas have the event; the bytes are made once."""
-        stored = await self._store(event)
-        metrics.USAGE_STORED.labels("stored" if stored else "failed").inc()
-        return stored
+    @property
+    def kafka_up(self) -> bool:
+        return self._links.is_up
 
-    async def refused(self, refused: Refused, *, account_id: UUID, model: str) -> None:
-        """The first refusal for credit of an arming; says so once, whichever gateway finds it."""
-        event = CallsRefused(
-            id=fact_id("refused", account_id, "credit", refused.arming),
-            time=self._clock.now(),
-            account_id=account_id,
-            reason="credit",
-            arming=refused.arming,
-            count=1,
-            model_asked=model,
-            required_nano=refused.required_nano,
-            available_nano=refused.available_nano,
-        )
-        await self._store(event)
+    def store_soon(
+        self, account_id: UUID, call_id: UUID, value: bytes, then: Then, *, memo: Memo | None = None
+    ) -> None:
+        """`then(True)` once Kafka (all in-sync replicas) or the synced spool has the usage event."""
+        key, hashed = self._keys.get(account_id) or self._key_of(account_id)
+        self._waiting.append(Outgoing(UsageRecorded.type, key, hashed, value, call_id, then, memo, time.monotonic()))
+        if self._lingering is None:
+            self._linger()
+
+    def say_soon(self, event: Event, then: Then | None = None) -> None:
+        """The same for an event of another kind."""
+        key, value = event.key.encode(), event.encode(_SOURCE)
+        self._waiting.append(Outgoing(event.type, key, key_hash(key), value, event.id, then, None, time.monotonic()))
+        if self._lingering is None:
+            self._linger()
+
+    async def store(self, account_id: UUID, call_id: UUID, value: bytes) -> bool:
+        """`store_soon`, awaited."""
+        stored, then = _awaited()
+        self.store_soon(account_id, call_id, value, then)
+        return await stored
+
+    async def say(self, event: Event) -> bool:
+        """`say_soon`, awaited."""
+        stored, then = _awaited()
+        self.say_soon(event, then)
+        return await stored
 
     async def orphaned(  # noqa: PLR0917  # the shape of `OrphanPublisher`
-        self,
-        account_id: UUID,
-        call_id: UUID,
-        report: bytes,
-        allocation: tuple[Allocation, ...],
-        admitted_at: datetime,
+        self, account_id: UUID, call_id: UUID, report: bytes, allocation: Iterable[Any], admitted_at: datetime
     ) -> None:
-        """Report a swept call (`admission.types.OrphanPublisher`); raises when the event could not be stored."""
-        event = orphan_event(
-            CallReport.model_validate_json(report),
+        """Report a call whose end nobody reported; raises `ProducerError` when that could not be stored."""
+        value = orphan_event(
+            report,
             account_id=account_id,
             call_id=call_id,
-            instance=self.instance,
             allocation=allocation,
             admitted_at=admitted_at,
+            instance=self.instance,
         )
-        if not await self.store(event):
+        if not await self.store(account_id, call_id, value):
             raise ProducerError("the orphaned call could not be reported")
 
-    async def probe(self) -> None:
-        """Ask Kafka for a sign of life each second; run this in the background."""
-        while True:
-            try:
-                async with asyncio.timeout(STORE_TIMEOUT_S):
-                    await self._producer.ping()
-                self._mark(up=True)
-            except (ProducerError, TimeoutError):
-                self._mark(up=False)
-            await asyncio.sleep(PROBE_S)
+    async def spooled(self) -> list[SpooledCall]:
+        """Calls whose events only the spool has: what a Redis that lost them must be told again (money.md 29)."""
+        return [
+            SpooledCall(UUID(event.key.decode()), event.event_id, event.value, memo)
+            for event, memo in await self._spool.unacknowledged()
+            if event.topic == UsageRecorded.type
+        ]
 
     async def ready(self) -> None:
-        """Raise `RuntimeError` while Kafka does not answer."""
-        if not self.kafka_up:
-            raise RuntimeError("Kafka does not answer")
+        """Raise `RuntimeError` while calls could not be recorded. Without Kafka they can: the spool takes them."""
+        if not self.room:
+            raise RuntimeError("journal or spool take no more")
 
-    async def _store(self, event: Event) -> bool:
-        encoded = event.encode(_SOURCE)
-        try:
-            async with asyncio.timeout(STORE_TIMEOUT_S):
-                await self._producer.send(event.type, event.key.encode(), encoded)
-        except (ProducerError, TimeoutError) as error:
-            self._mark(up=False)
-            reason = type(error).__name__
-            log.error("gateway.event_not_stored", topic=event.type, event_id=str(event.id), reason=reason)  # noqa: TRY400
-            return False
-        return True
+    def _key_of(self, account_id: UUID) -> tuple[bytes, int]:
+        if len(self._keys) >= _MOST_KEYS:
+            self._keys.clear()
+        text = str(account_id).encode()
+        key = self._keys[account_id] = text, key_hash(text)
+        return key
 
-    def _mark(self, *, up: bool) -> None:
-        if up != self.kafka_up:
-            log.warning("gateway.kafka_state_changed", up=up)
-        self.kafka_up = up
-        metrics.KAFKA_UP.set(up)
+    def _linger(self) -> None:
+        loop = asyncio.get_running_loop()
+        wait_s = self._last_sent_s + self._linger_s - loop.time()
+        self._lingering = loop.call_later(max(wait_s, _SHORTEST_S), self._send_waiting)
+
+    def _send_waiting(self) -> None:
+        self._lingering = None
+        self._last_sent_s = asyncio.get_running_loop().time()
+        events, self._waiting = self._waiting, []
+        link = self._links.link
+        if link is None:
+            self._put_aside(events, "away")
+        elif self._in_flight_events > MOST_IN_FLIGHT:
+            self._put_aside(events, "backlog")
+        else:
+            self._in_flight_events += len(events)
+            self._in_flight.append((time.monotonic() + self._bound_s, link.send(events, self._arrived)))
+
+    def _arrived(self, parcel: Parcel) -> None:
+        if parcel.is_over:
+            return
+        self._end(parcel)
+        if parcel.is_acked:
+            self._durable(parcel.events, "kafka")
+            return
+        if parcel.link_failed:
+            self._links.doubt(parcel.error or "failed")
+        self._put_aside(parcel.events, "failed")
+
+    def _overdue(self, parcel: Parcel) -> None:
+        self._end(parcel)
+        self._links.doubt("late")
+        self._put_aside(parcel.events, "late")
+
+    def _end(self, parcel: Parcel) -> None:
+        parcel.is_over = True
+        self._in_flight_events -= len(parcel.events)
+
+    def _put_aside(self, events: Sequence[Outgoing], reason: str) -> None:
+        metrics.SPOOLED.labels(reason).inc(len(events))
+        for event in events:
+            if event.topic == UsageRecorded.type:
+                self.on_spooled(event.event_id)
+        self._to_spool += 1
+        self._spool.store_soon(events, self._spooled)
+
+    def _spooled(self, events: Sequence[Outgoing], is_stored: bool) -> None:  # noqa: FBT001  # the shape of `Stored`
+        self._to_spool -= 1
+        if is_stored:
+            self._durable(events, "spool")
+            return
+        self.look_for_room()
+        self._failed.inc(len(events))
+        log.error("gateway.events_not_stored", events=len(events))
+        self.unreported.update(event.event_id for event in events if event.topic == UsageRecorded.type)
+        for event in events:
+            if event.then is not None:
+                event.then(False)  # the shape of `Then`
+
+    def _durable(self, events: Sequence[Outgoing], where: str) -> None:
+        self._stored.inc(len(events))
+        _STORED_SECONDS[where].observe(time.monotonic() - events[0].made_s)
+        self._journal.ended([event.event_id for event in events if event.topic == UsageRecorded.type])
+        for event in events:
+            if event.then is not None:
+                event.then(True)  # the shape of `Then`
+
+    async def watch(self) -> None:
+        """Spool what is overdue, and keep `room` true to the disk; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._look_for_overdue(time.monotonic())
+            self.look_for_room()
+
+    def _look_for_overdue(self, now: float) -> None:
+        while self._in_flight:
+            deadline, parcels = self._in_flight[0]
+            left = [parcel for parcel in parcels if not parcel.is_over]
+            if left and deadline > now:
+                return
+            self._in_flight.popleft()
+            for parcel in left:
+                self._overdue(parcel)
+
+    def look_for_room(self) -> None:
+        """Whether the events of all open calls, and of some more, would find a place (money.md 11)."""
+        calls = self._journal.open_calls + self._in_flight_events + len(self._waiting)
+        has_room = self._spool.has_room(calls * RESERVED_BYTES)
+        self.room = has_room and not self._stopping and not self._journal.is_broken
+        metrics.SPOOL_ROOM.set(self.room)
+
+    async def stop(self) -> None:
+        """Everything acknowledged or in the spool. Raises `TimeoutError` when the disk does not take it."""
+        self._stopping = True
+        self.look_for_room()
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._send_waiting()
+        with suppress(TimeoutError):
+            await self._idle(lambda: not self._in_flight_events, timeout_s=self._bound_s)
+        self._look_for_overdue(float("inf"))
+        await self._idle(lambda: not self._to_spool, timeout_s=_FLUSH_S)
+
+    async def _idle(self, is_idle: Callable[[], bool], *, timeout_s: float) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not is_idle():  # noqa: ASYNC110  # only while the process ends
+                await asyncio.sleep(_TICK_S / 10)
+
+
+def _awaited() -> "tuple[asyncio.Future[bool], Then]":
+    stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def then(is_stored: bool) -> None:  # noqa: FBT001  # the shape of `Then`
+        if not stored.done():
+            stored.set_result(is_stored)
+
+    return stored, then

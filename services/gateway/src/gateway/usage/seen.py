@@ -1,17 +1,23 @@
-"""What the provider has said about a call's usage so far: the last word on each field, never a sum."""
+"""What the provider has said about a call's usage so far: the last word on each field, never a sum.
+
+The fields are Anthropic's; the tees of other vendors translate theirs before they say them here.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from contracts.gateway import Counts, IterationCounts
+from rating import Iteration, TokenCounts
 
 # Entries of `iterations` that the top level leaves out; the others are the top level, told in parts.
 _ON_TOP: Final = frozenset({"compaction", "advisor_message"})
 _MOST_COUNT: Final = 1_000_000_000
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class UsageSeen:
     """Collects `usage` objects; a field that is null or absent leaves the earlier word standing, zero does not."""
+
+    __slots__ = ("_fields", "_split", "_tools", "model", "said_anything", "stop_reason")
 
     def __init__(self) -> None:
         self.model: str | None = None
@@ -19,6 +25,7 @@ class UsageSeen:
         self.said_anything = False
         self._fields: dict[str, Any] = {}
         self._split: dict[str, Any] = {}
+        self._tools: dict[str, Any] = {}
 
     def message(self, message: Mapping[str, Any]) -> None:
         """The message of `message_start`, or a whole one."""
@@ -35,9 +42,11 @@ class UsageSeen:
         if not isinstance(usage, Mapping):
             return
         self.said_anything = True
-        self._fields.update({name: value for name, value in usage.items() if value is not None})
+        _merge(self._fields, usage)
         if isinstance(split := usage.get("cache_creation"), Mapping):
-            self._split.update({name: value for name, value in split.items() if value is not None})
+            _merge(self._split, split)
+        if isinstance(tools := usage.get("server_tool_use"), Mapping):
+            _merge(self._tools, tools)
 
     @property
     def output_tokens(self) -> int:
@@ -61,23 +70,24 @@ class UsageSeen:
         named = [model for model in fallen if isinstance(model, str)]
         return named[-1] if named else self.model
 
-    def counts(self) -> Counts:
-        return _counts({**self._fields, "cache_creation": self._split})
+    def counts(self) -> TokenCounts:
+        return _counts(self._fields, split=self._split, tools=self._tools)
 
-    def iterations(self, *, serving_model: str) -> tuple[IterationCounts, ...]:
+    def iterations(self, *, serving_model: str) -> tuple[Iteration, ...]:
         """The work on top of the totals, each at its own model."""
         found = []
         for entry in self._entries():
             if entry.get("type") in _ON_TOP:
                 model = entry.get("model")
                 named = model if isinstance(model, str) else serving_model
-                found.append(IterationCounts(model=named, counts=_counts(entry)))
+                split, tools = entry.get("cache_creation"), entry.get("server_tool_use")
+                found.append(Iteration(named, _counts(entry, split=_mapping(split), tools=_mapping(tools))))
         return tuple(found)
 
-    def _entries(self) -> list[Mapping[str, Any]]:
+    def _entries(self) -> Sequence[Mapping[str, Any]]:
         entries = self._fields.get("iterations")
-        if not isinstance(entries, Sequence) or isinstance(entries, str):
-            return []
+        if not entries or not isinstance(entries, list):
+            return ()
         return [entry for entry in entries if isinstance(entry, Mapping)]
 
     def _text(self, name: str) -> str | None:
@@ -85,23 +95,31 @@ class UsageSeen:
         return value if isinstance(value, str) else None
 
 
-def _counts(usage: Mapping[str, Any]) -> Counts:
-    split = usage.get("cache_creation")
-    split = split if isinstance(split, Mapping) else {}
-    one_hour, five_minutes = (_count(split, f"ephemeral_{age}_input_tokens") for age in ("1h", "5m"))
+def _merge(known: dict[str, Any], said: Mapping[str, Any]) -> None:
+    known.update({name: value for name, value in said.items() if value is not None})
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else _NOTHING
+
+
+def _counts(usage: Mapping[str, Any], *, split: Mapping[str, Any], tools: Mapping[str, Any]) -> TokenCounts:
+    one_hour = _count(split, "ephemeral_1h_input_tokens")
+    five_minutes = _count(split, "ephemeral_5m_input_tokens")
     if "cache_creation_input_tokens" in usage:
         # `message_delta` repeats the total without the split; what the split does not explain is the default, 5 m.
         written = _count(usage, "cache_creation_input_tokens")
         one_hour = min(one_hour, written)
         five_minutes = written - one_hour
-    tools = usage.get("server_tool_use")
-    return Counts(
+    return TokenCounts(
         input_tokens=_count(usage, "input_tokens"),
         cache_write_5m_tokens=five_minutes,
         cache_write_1h_tokens=one_hour,
         cache_read_tokens=_count(usage, "cache_read_input_tokens"),
         output_tokens=_count(usage, "output_tokens"),
-        web_search_requests=_count(tools, "web_search_requests") if isinstance(tools, Mapping) else 0,
+        web_search_requests=_count(tools, "web_search_requests"),
+        web_fetch_requests=_count(tools, "web_fetch_requests"),
+        code_execution_requests=_count(tools, "code_execution_requests"),
     )
 
 

@@ -1,7 +1,8 @@
 """A small ledger in memory, real Redis, and gateways over both."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,18 @@ import pytest
 import pytest_asyncio
 
 from contracts.gateway import Allocation
-from contracts.ledger import BalanceChanged, Slice
+from contracts.ledger import Armed, BalanceChanged, Slice
 from contracts.money import Unit
+from contracts.terms import BudgetState, Limits, Terms
 from gateway.admission import (
     Admission,
     AdmissionRequest,
     AdmissionUnavailableError,
+    Admitted,
+    Amounts,
     RedisConnection,
+    Refused,
+    Replan,
     UnknownAccountError,
 )
 from gateway.admission.scripts import account_keys
@@ -41,6 +47,10 @@ class Books:
     markup_bps: int = 0
     debt_nano: int = 0
     arming: int = 1
+    limits: Limits = field(default_factory=Limits)
+    terms: Terms = field(default_factory=Terms)
+    budgets: tuple[BudgetState, ...] = ()
+    armed: tuple[Armed, ...] = ()
     booked: set[UUID] = field(default_factory=set)
 
     def event(self, applied: Sequence[UUID] = ()) -> BalanceChanged:
@@ -58,6 +68,10 @@ class Books:
             slices=tuple(self.slices),
             applied=tuple(applied),
             arming=self.arming,
+            limits=self.limits,
+            terms=self.terms,
+            budgets=self.budgets,
+            armed=self.armed,
         )
 
     def changed(self, **values: Any) -> BalanceChanged:
@@ -75,7 +89,7 @@ class Books:
         for burn in burns:
             part = min(left, burn.amount)
             left -= part
-            self._burn(burn.slice_id, part)
+            self._burn(UUID(str(burn.slice_id)), part)
         self.debt_nano += left
         return self.event([call_id])
 
@@ -113,28 +127,93 @@ class MemoryLedger:
 
 
 def slice_of(
-    amount: int, *, starts_in_s: float = -60, expires_in_s: float | None = None, unit: Unit = Unit.CREDIT
+    amount: int,
+    *,
+    starts_in_s: float = -60,
+    expires_in_s: float | None = None,
+    unit: Unit = Unit.CREDIT,
+    kind: str = "grant",
 ) -> Slice:
     now = datetime.now(UTC)
     return Slice(
         slice_id=uuid4(),
         unit=unit,
+        kind=kind,
         amount=amount,
         starts_at=now + timedelta(seconds=starts_in_s),
         expires_at=None if expires_in_s is None else now + timedelta(seconds=expires_in_s),
     )
 
 
+@dataclass(frozen=True)
+class Wish:
+    """A call that is not planned yet: its price is its cost and the account's markup, or `amounts` as they are."""
+
+    call_id: UUID
+    account_id: UUID
+    cost_nano: int
+    model: str
+    report: bytes
+    amounts: Amounts | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
 def request_for(
-    account_id: UUID, cost_nano: int, *, call_id: UUID | None = None, model: str = MODEL
-) -> AdmissionRequest:
-    return AdmissionRequest(
+    account_id: UUID,
+    cost_nano: int = 0,
+    *,
+    call_id: UUID | None = None,
+    model: str = MODEL,
+    amounts: Amounts | None = None,
+    **values: Any,
+) -> Wish:
+    return Wish(
         call_id=call_id or uuid7(SystemClock()),
         account_id=account_id,
         cost_nano=cost_nano,
         model=model,
         report=b'{"surface": "/v1/messages|x", "bytes": "\xc3\xa9\\u0000"}',
+        amounts=amounts,
+        values=values,
     )
+
+
+class PlannedAdmission(Admission):
+    """Plans as the call path does: by the terms that it knows, again when the script knows others."""
+
+    async def admit(self, request: Wish) -> Admitted | Refused:
+        terms = self.terms_of(request.account_id) or await self.learn_terms(request.account_id)
+        near = False
+        while True:
+            answer = await super().admit(planned(request, terms, near=near))
+            if not isinstance(answer, Replan):
+                return answer
+            terms, near = answer.terms, answer.near
+
+    async def settle(
+        self, *, account_id: UUID, call_id: UUID, price_nano: int = 0, amounts: Amounts | None = None
+    ) -> str:
+        return await super().settle(call_id, amounts or Amounts(price_nano), account_id=account_id)
+
+    async def extend(self, call_id: UUID, amounts: Amounts) -> Any:
+        answered = asyncio.get_running_loop().create_future()
+        self.extend_soon(call_id, amounts, answered.set_result)
+        return await answered
+
+
+def planned(wish: Wish, terms: Any, *, near: bool | None = False) -> AdmissionRequest:
+    markup_bps = terms.markup_for(wish.model)
+    amounts = wish.amounts or Amounts(-(-wish.cost_nano * (10_000 + markup_bps) // 10_000), cost_nano=wish.cost_nano)
+    made = AdmissionRequest(
+        call_id=wish.call_id,
+        account_id=wish.account_id,
+        model=wish.model,
+        report=wish.report,
+        amounts=amounts,
+        terms=terms,
+        near=near,
+    )
+    return replace(made, **wish.values)
 
 
 @dataclass
@@ -145,6 +224,7 @@ class Sight:
     used: dict[str, int]
     version: int | None
     confirmed: set[UUID]
+    flight: dict[str, int]
 
 
 class Gateways:
@@ -153,12 +233,12 @@ class Gateways:
     def __init__(self, url: str, ledger: MemoryLedger) -> None:
         self.url = url
         self.ledger = ledger
-        self._made: list[tuple[Admission, RedisConnection]] = []
+        self._made: list[tuple[PlannedAdmission, RedisConnection]] = []
         self._eyes = RedisConnection(url)
 
-    async def make(self, *, patience_s: float = 900.0, **values: Any) -> Admission:
+    async def make(self, *, patience_s: float = 900.0, **values: Any) -> PlannedAdmission:
         redis = RedisConnection(self.url)
-        admission = Admission(
+        admission = PlannedAdmission(
             redis=redis, ledger=self.ledger, instance=f"gateway-{len(self._made)}", patience_s=patience_s, **values
         )
         await admission.start()
@@ -172,24 +252,29 @@ class Gateways:
 
     async def look(self, account_id: UUID) -> Sight:
         keys = account_keys(account_id)
-        version, calls, used, confirmed = [
+        version, calls, used, confirmed, flight = [
             await self.redis(*words)
             for words in (
                 ("HGET", keys[0], "version"),
                 ("HGETALL", keys[2]),
                 ("HGETALL", keys[3]),
                 ("ZRANGE", keys[4], "0", "-1"),
+                ("HGETALL", keys[5]),
             )
         ]
         entries = {}
         for call, entry in zip(calls[::2], calls[1::2], strict=True):
-            fields = entry.decode().split("|", 7)
-            entries[UUID(call.decode())] = fields[0], fields[6]
+            fields = entry.decode().split("|", 16)
+            entries[UUID(call.decode())] = fields[0], fields[15].replace(":c=", "=")
         return Sight(
             entries=entries,
-            used={name.decode(): int(amount) for name, amount in zip(used[::2], used[1::2], strict=True)},
+            used={
+                name.decode().removesuffix(":c"): int(amount)
+                for name, amount in zip(used[::2], used[1::2], strict=True)
+            },
             version=None if version is None else int(version),
             confirmed={UUID(call.decode()) for call in confirmed},
+            flight={name.decode(): int(count) for name, count in zip(flight[::2], flight[1::2], strict=True)},
         )
 
     async def redis(self, *words: str) -> Any:
@@ -219,8 +304,13 @@ def slices() -> Callable[..., Slice]:
 
 
 @pytest.fixture
-def call() -> Callable[..., AdmissionRequest]:
+def call() -> Callable[..., Wish]:
     return request_for
+
+
+@pytest.fixture
+def plan() -> Callable[..., AdmissionRequest]:
+    return planned
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -18,8 +18,8 @@ async def test_a_call_is_admitted_and_its_hold_is_split_in_burn_order(gateways, 
     assert admitted.call_id == request.call_id
     assert admitted.reserved_nano == 462  # 401 * 1.15 = 461.15
     assert [(one.slice_id, one.amount) for one in admitted.allocation] == [
-        (books.slices[0].slice_id, 300),
-        (books.slices[1].slice_id, 162),
+        (str(books.slices[0].slice_id), 300),
+        (str(books.slices[1].slice_id), 162),
     ]
     assert admitted.available_nano == 800 - 462
     assert (admitted.plan_id, admitted.plan_version, admitted.markup_bps) == ("trial|50%", 3, 1500)
@@ -117,7 +117,7 @@ async def test_slices_count_only_while_they_are_valid_and_in_credits(gateways, l
     assert await gateways.available(admission, books.account_id) == 7
     assert await gateways.available(later, books.account_id) == 1000
     admitted = await admission.admit(call(books.account_id, 7))
-    assert [one.slice_id for one in admitted.allocation] == [valid.slice_id]
+    assert [one.slice_id for one in admitted.allocation] == [str(valid.slice_id)]
     assert await gateways.available(later, books.account_id) == 1000  # what is held on an expired slice hurts no other
 
 

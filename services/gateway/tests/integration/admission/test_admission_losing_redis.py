@@ -112,7 +112,7 @@ async def test_a_settlement_that_redis_missed_is_forgotten_when_the_ledger_confi
     await admission.apply_snapshot(books.book(request.call_id, admitted.allocation, 12))
 
     assert await own_gateways.available(admission, books.account_id) == 88
-    assert admission._calls.unsettled == 0
+    assert admission._calls.ended.unsettled == 0
 
 
 async def test_many_calls_wait_for_one_reload(own_redis, own_gateways, ledger, call):
@@ -180,7 +180,7 @@ async def test_holds_are_reentered_before_the_first_admission_under_a_new_run(ow
 
 async def test_every_connection_knows_the_run_it_belongs_to(own_redis):
     """(money.md 29)."""
-    redis = RedisConnection(own_redis.url, max_connections=4)
+    redis = RedisConnection(own_redis.url)
 
     async def run(session):
         return session.run_id
@@ -256,4 +256,19 @@ async def test_all_keys_of_an_account_share_one_slot(own_gateways, ledger, call)
     keys = [key.decode() for key in await own_gateways.redis("KEYS", "*")]
 
     assert {key for key in keys if not key.startswith("{sweep:")} <= set(account_keys(books.account_id))
-    assert all(key.startswith(f"{{{books.account_id}}}:") for key in account_keys(books.account_id))
+    assert all(key.startswith(f"{{{books.account_id.hex}}}:") for key in account_keys(books.account_id))
+
+
+async def test_a_password_and_another_database_are_used_from_the_address(own_redis, own_gateways, ledger, call):
+    await own_gateways.redis("CONFIG", "SET", "requirepass", "p/w")
+    inside = RedisConnection(own_redis.url.replace("redis://", "redis://:p%2Fw@").replace("/0", "/3"))
+    outside = RedisConnection(own_redis.url)
+
+    assert await inside.attempt(lambda session: session.command("SET", "key", "3")) == b"OK"
+    with pytest.raises(AdmissionUnavailableError):
+        await outside.ping()
+
+    assert await inside.attempt(lambda session: session.command("SELECT", "0")) == b"OK"
+    assert await inside.attempt(lambda session: session.command("GET", "key")) is None
+    await inside.stop()
+    await outside.stop()

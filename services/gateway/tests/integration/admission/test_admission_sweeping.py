@@ -5,8 +5,9 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from gateway.admission import AdmissionUnavailableError, RedisConnection, Sweeper
+from gateway.admission import AccountTerms, Admission, AdmissionUnavailableError, RedisConnection, Sweeper
 from gateway.admission.hints import shard_keys, shard_of
+from gateway.admission.hold import booked_allocation
 from kit.producer import ProducerError
 
 PATIENCE_S = 0.4
@@ -78,9 +79,8 @@ async def test_calls_of_a_gateway_that_died_are_reported_once_and_stay_until_con
     for _ in range(2):
         await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers))
 
-    assert orphans.published == [
-        (books.account_id, request.call_id, request.report, admitted.allocation, admitted.admitted_at)
-    ]
+    allocation = booked_allocation(admitted.allocation)
+    assert orphans.published == [(books.account_id, request.call_id, request.report, allocation, admitted.admitted_at)]
     survivor = await gateways.make()
     assert (await gateways.look(books.account_id)).entries[request.call_id][0] == "swept"
     assert await gateways.available(survivor, books.account_id) == 70
@@ -202,7 +202,7 @@ async def test_a_swept_call_is_published_again_only_while_the_ledger_has_not_boo
 
 async def test_ended_calls_that_stay_unconfirmed_are_asked_of_the_ledger(gateways, ledger, call, orphans, make_sweeper):
     admission = await gateways.make(patience_s=PATIENCE_S)
-    admission._calls._ask_after_ms = 200
+    admission._calls.ended.ask_after_ms = 200
     books = ledger.open(100)
     booked, waiting = call(books.account_id, 30), call(books.account_id, 20)
     admitted = await admission.admit(booked)
@@ -226,7 +226,7 @@ async def test_ended_calls_that_stay_unconfirmed_are_asked_of_the_ledger(gateway
 
 async def test_while_the_ledger_is_away_entries_wait(gateways, ledger, call, orphans, make_sweeper):
     admission = await gateways.make(patience_s=PATIENCE_S)
-    admission._calls._ask_after_ms = 100
+    admission._calls.ended.ask_after_ms = 100
     books = ledger.open(100)
     request = call(books.account_id, 30)
     admitted = await admission.admit(request)
@@ -324,13 +324,13 @@ async def test_the_sweeper_goes_on_after_redis_was_away(own_redis, own_gateways,
     assert set(orphans.ids) == {request.call_id}
 
 
-async def test_a_hint_is_written_before_the_entry_it_announces(own_gateways, ledger, call):
+async def test_a_hint_is_written_before_the_entry_it_announces(own_gateways, ledger, call, plan):
     admission = await own_gateways.make()
     books = ledger.open(100)
     ledger.away = True
 
     with pytest.raises(AdmissionUnavailableError):
-        await admission.admit(call(books.account_id, 1))
+        await Admission.admit(admission, plan(call(books.account_id, 1), AccountTerms.of(books.event())))
 
     assert all(await hints_of(own_gateways, books.account_id))
 

@@ -1,19 +1,21 @@
--- A snapshot. ARGV: run, offset, reload ('1' when asked for after everything in Kafka was booked), version, state,
--- plan_id, plan_version, markup, debt, arming, all_models ('1' or '0'), models, number of slices, slices, applied ids
-local slices = tonumber(ARGV[13])
+-- A snapshot. ARGV: run, offset, reload ('1' when asked for after everything in Kafka was booked), version, number of
+-- state words, of slices, of budget words; then `field, value` of the state ('' removes a field), slices, budgets
+-- (`scope, windows`) and applied ids
+local words, slices, budgets = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local first_slice, first_budget = 8 + words, 8 + words + slices
+local first_call = first_budget + budgets
 local now = server_ms()
 
 -- Applied ids go, whatever their state and whatever order versions arrive in.
-for i = 14 + slices, #ARGV do
+for i = first_call, #ARGV do
   local call = ARGV[i]
   redis.call('ZADD', CONFIRMED, text(now), call)
-  local known = redis.call('HGET', CALLS, call)
-  if known then
-    give_back(parse(known).split)
-    redis.call('HDEL', CALLS, call)
+  local entry = entry_of(call)
+  if entry then
+    change(call, entry, nil)
   end
 end
-if #ARGV >= 14 + slices then
+if #ARGV >= first_call then
   -- Forgetting only denies early, until the ledger is asked.
   redis.call('ZREMRANGEBYSCORE', CONFIRMED, '-inf', text(now - CONFIRMED_FOR_MS))
   redis.call('ZREMRANGEBYRANK', CONFIRMED, 0, -CONFIRMED_AT_MOST - 1)
@@ -28,18 +30,20 @@ if not version and not reload then
 end
 local newer = not version or tonumber(ARGV[4]) > tonumber(version)
 if newer then
-  redis.call(
-    'HSET', STATE, 'version', ARGV[4], 'state', ARGV[5], 'plan_id', ARGV[6], 'plan_version', ARGV[7],
-    'markup', ARGV[8], 'debt', ARGV[9], 'arming', ARGV[10]
-  )
-  if ARGV[11] == '1' then
-    redis.call('HDEL', STATE, 'models')
-  else
-    redis.call('HSET', STATE, 'models', ARGV[12])
+  redis.call('HSET', STATE, 'version', ARGV[4])
+  for i = 8, 7 + words, 2 do
+    if ARGV[i + 1] == '' then
+      redis.call('HDEL', STATE, ARGV[i])
+    else
+      redis.call('HSET', STATE, ARGV[i], ARGV[i + 1])
+    end
   end
-  redis.call('DEL', SLICES)
-  for i = 14, 13 + slices do
+  redis.call('DEL', SLICES, BUDGETS)
+  for i = first_slice, first_budget - 1 do
     redis.call('RPUSH', SLICES, ARGV[i])
+  end
+  for i = first_budget, first_call - 1, 2 do
+    redis.call('HSET', BUDGETS, ARGV[i], ARGV[i + 1])
   end
 end
 if reload then

@@ -1,36 +1,55 @@
--- ARGV: run, offset, ask_after_ms, price, then the call as its gateway knows it (used when Redis does not):
--- call, admitted_ms, markup, plan_version, plan_id, split, report
-local call, price = ARGV[5], tonumber(ARGV[4])
+-- ARGV: run, offset, packed, report. Packed is `call|ask_after_ms|price|tokens|overage|requests|rate|` and then the call
+-- as its gateway knows it, used when Redis does not. Answers what the call was before: `held`, `swept`, `ended`,
+-- `unknown` or `confirmed`.
+local call, ask_after, price, tokens, overage, requests, rate, at = string.match(
+  ARGV[3], '^(%x+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|()'
+)
 if is_confirmed(call) then
   return 'confirmed'
 end
-local known = redis.call('HGET', CALLS, call)
-local entry = known and parse(known) or {
-  admitted = ARGV[6], markup = ARGV[7], plan_version = ARGV[8], plan_id = ARGV[9], split = ARGV[10], report = ARGV[11],
-}
+local now = server_ms()
+local known = entry_of(call)
+local entry = known or read_call(ARGV[3], at)
+local most, policy, tpm, tpm_used, tpm_at = unpack(redis.call(
+  'HMGET', STATE, 'most_request', 'policy', 'tpm', 'tpm_used', 'tpm_at'
+))
 
--- The price stays inside what was allocated, in order; what exceeds it stands on the last slice.
-local slices, amounts, left = {}, {}, price
+-- The end stays inside what was allocated; what exceeds it stands on the last unit that paid, or on no slice.
+local held, slices, last = { r = 0, t = 0, c = 0, o = 0 }, { r = {}, t = {}, c = {}, o = {} }, 'c'
 for slice, amount in parts(entry.split) do
-  local part = math.min(tonumber(amount), left)
-  slices[#slices + 1], amounts[#amounts + 1] = slice, part
-  left = left - part
+  last = string.sub(slice, -1)
+  held[last] = held[last] + tonumber(amount)
+  table.insert(slices[last], { slice = slice, amount = tonumber(amount) })
 end
-if #slices == 0 then
-  slices[1], amounts[1] = NO_SLICE, 0
+if policy ~= 'warn' then
+  held[last == 'r' and 'c' or last] = MAX_AMOUNT
 end
-amounts[#amounts] = amounts[#amounts] + left
+local pays, unpaid = divide(
+  tonumber(price), tonumber(tokens), tonumber(overage), tonumber(requests), held, most and tonumber(most)
+)
+if policy ~= 'warn' then
+  pays.c = pays.c + unpaid
+end
 local split = {}
-for i, slice in ipairs(slices) do
-  if amounts[i] > 0 then
-    split[#split + 1] = slice .. '=' .. text(amounts[i])
+for _, unit in ipairs(UNITS) do
+  local left, list = pays[unit], slices[unit]
+  for i, one in ipairs(list) do
+    local amount = i == #list and left or math.min(one.amount, left)
+    if amount > 0 then
+      split[#split + 1] = one.slice .. '=' .. text(amount)
+      left = left - amount
+    end
+  end
+  if left > 0 then
+    split[#split + 1] = NO_SLICE .. '=' .. text(left)
   end
 end
 
-local before = known and entry.split or ''
-entry.split = table.concat(split, ',')
-take(entry.split)
-give_back(before)
-entry.state, entry.due = 'ended', text(server_ms() + tonumber(ARGV[3]))
-write(call, entry)
-return 'ok'
+if known and known.state == 'held' then
+  correct('tpm', tpm, tpm_used, tpm_at, tonumber(rate) - tonumber(known.rate), now)
+end
+change(call, known, become(entry, {
+  state = 'ended', due = text(now + tonumber(ask_after)), price = price, tokens = tokens, overage = overage,
+  requests = requests, rate = rate, split = table.concat(split, ','), report = known and known.report or ARGV[4],
+}))
+return known and known.state or 'unknown'

@@ -1,0 +1,130 @@
+"""What the admit script answers, as the gateway's own words."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from gateway.admission.hold import allocation_of, instant_of, plan_of
+from gateway.admission.terms import AccountTerms
+from gateway.admission.types import AdmissionRequest, Admitted, Amounts, Left, LimitState, Rate, RefusalReason, Refused
+
+PER_UNIT: Final = 60_000
+CONCURRENCY_RETRY_S: Final = 1.0
+_OK_FIELDS: Final = 3
+_AGAIN_FIELDS: Final = 11
+_REFUSED_FIELDS: Final = 7
+_UNIT_PLACES: Final = {"c": 2, "t": 3, "r": 4}
+
+
+def admitted(request: AdmissionRequest, fields: list[str]) -> Admitted:
+    """`ok|admitted_ms|split|` and the standing: terms and amounts are the request's, which the script agreed to."""
+    terms = request.terms
+    return Admitted(
+        call_id=request.call_id,
+        account_id=request.account_id,
+        admitted_at=instant_of(int(fields[1])),
+        amounts=request.amounts,
+        allocation=allocation_of(fields[2]),
+        plan_id=terms.plan_id,
+        plan_version=terms.plan_version,
+        markup_bps=terms.markup_for(request.model),
+        near=fields[4] == "1",
+        left=Left(int(fields[5]), int(fields[6]), int(fields[7]), int(fields[8])),
+        limits=limits_of(terms, fields[_OK_FIELDS:], request.user_id),
+    )
+
+
+def admitted_again(request: AdmissionRequest, parts: list[str]) -> Admitted:
+    """`again|…`: the hold as it was made, whatever has changed since."""
+    _, at, markup, version, plan, split, price, tokens, overage, requests, rate = parts[:_AGAIN_FIELDS]
+    standing, cost_nano = parts[_AGAIN_FIELDS:], request.amounts.cost_nano
+    return Admitted(
+        call_id=request.call_id,
+        account_id=request.account_id,
+        admitted_at=instant_of(int(at)),
+        amounts=Amounts(int(price), int(tokens), int(requests), int(overage), int(rate), cost_nano),
+        allocation=allocation_of(split),
+        plan_id=plan_of(plan),
+        plan_version=int(version) if version else None,
+        markup_bps=int(markup),
+        near=standing[1] == "1",
+        left=_left(standing),
+        limits=limits_of(request.terms, standing, request.user_id),
+    )
+
+
+def refused(request: AdmissionRequest, parts: list[str]) -> Refused:
+    """`refused|reason|limit|retry_ms|resets_ms|arming|first|` and the standing."""
+    _, reason, limit, retry, resets, arming, first = parts[:_REFUSED_FIELDS]
+    standing = parts[_REFUSED_FIELDS:]
+    answer = Refused(
+        reason=_reason(reason),
+        required=request.amounts,
+        left=_left(standing),
+        limits=limits_of(request.terms, standing, request.user_id),
+        limit=limit or None,
+        retry_after_s=int(retry) / 1000 if retry else None,
+        arming=int(arming),
+        first_of_arming=first == "1",
+    )
+    if reason == "budget":
+        now = instant_of(int(standing[0]))
+        answer.resets_at = budget_reset(limit, resets, now)
+        if answer.resets_at is not None:
+            answer.retry_after_s = (answer.resets_at - now).total_seconds()
+    elif reason in {"concurrency", "member_concurrency"}:
+        answer.retry_after_s = CONCURRENCY_RETRY_S
+    elif reason == "credit":
+        answer.resets_at = answer.limits.renews_at
+    return answer
+
+
+def limits_of(terms: AccountTerms, standing: list[str], user_id: UUID | None) -> LimitState:
+    """`now|near|credit|tokens|requests|overage|rpm|tpm|open|member's open|unit|base|renews` against the plan."""
+    limits, state = terms.limits, LimitState()
+    if terms.is_limited:
+        now_ms = int(standing[0])
+        if limits.requests_per_minute is not None:
+            state.requests = rate_of(limits.requests_per_minute, holds=int(standing[6]), now_ms=now_ms)
+        if limits.tokens_per_minute is not None:
+            state.tokens = rate_of(limits.tokens_per_minute, holds=int(standing[7]), now_ms=now_ms)
+        if limits.concurrency is not None:
+            state.concurrency = Rate(limits.concurrency, max(0, limits.concurrency - int(standing[8])))
+        if limits.member_concurrency is not None and user_id is not None:
+            most = limits.member_concurrency
+            state.member_concurrency = Rate(most, max(0, most - int(standing[9])))
+    unit, base, renews = standing[10:13]
+    if base:
+        granted, left = int(base), int(standing[_UNIT_PLACES[unit]])
+        state.utilisation = min(1.0, max(0.0, 1 - left / granted)) if granted else 1.0
+    if renews:
+        state.renews_at = instant_of(int(renews))
+    return state
+
+
+def rate_of(limit: int, *, holds: int, now_ms: int) -> Rate:
+    """A bucket's state; `holds` counts 60,000ths, of which `limit` drain per millisecond."""
+    if limit == 0:
+        return Rate(0, 0)
+    return Rate(limit, max(0, limit - -(-holds // PER_UNIT)), now_ms + -(-holds // limit))
+
+
+def budget_reset(limit: str, resets: str, now: datetime) -> datetime | None:
+    """When the budget that refused comes anew; one whose reset has passed already has the next one."""
+    if resets and (at := instant_of(int(resets))) > now:
+        return at
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    window = limit.rpartition(":")[2]
+    if window == "day":
+        return midnight + timedelta(days=1)
+    if window == "month":
+        return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return None
+
+
+def _left(standing: list[str]) -> Left:
+    return Left(int(standing[2]), int(standing[3]), int(standing[4]), int(standing[5]))
+
+
+def _reason(word: str) -> RefusalReason:
+    return word  # type: ignore[return-value]  # the script says no other

@@ -1,0 +1,30 @@
+-- Everything about an account that its owner may see. ARGV: run, offset.
+local run, debt, rpm, tpm, rpm_used, rpm_at, tpm_used, tpm_at, account, terms, base_unit, base, renews = unpack(redis.call(
+  'HMGET', STATE, 'run', 'debt', 'rpm', 'tpm', 'rpm_used', 'rpm_at', 'tpm_used', 'tpm_at', 'state', 'terms', 'base_unit',
+  'base', 'renews'
+))
+if run ~= ARGV[1] then
+  return { 'reload' }
+end
+local now = server_ms()
+local left = room(now, tonumber(debt))
+local held, ended = { r = 0, t = 0, c = 0, o = 0 }, { r = 0, t = 0, c = 0, o = 0 }
+for _, packed in ipairs(redis.call('HVALS', CALLS)) do
+  local entry = read_entry(packed)
+  local into = entry.state == 'held' and held or ended
+  for slice, amount in parts(entry.split) do
+    local unit = string.sub(slice, -1)
+    into[unit] = into[unit] + tonumber(amount)
+  end
+end
+local by_unit = {}
+for _, unit in ipairs(UNITS) do
+  by_unit[#by_unit + 1] = text(left[unit])
+  by_unit[#by_unit + 1] = text(held[unit])
+  by_unit[#by_unit + 1] = text(ended[unit])
+end
+return {
+  'ok', account, terms, text(now), by_unit, text(rpm and drained(rpm_used, rpm_at, rpm, now) or 0),
+  text(tpm and drained(tpm_used, tpm_at, tpm, now) or 0), redis.call('HGETALL', BUDGETS),
+  redis.call('HGETALL', FLIGHT), base_unit or '', base or '', renews or '',
+}

@@ -1,0 +1,78 @@
+"""A call as it is ordered: who, what, on which terms; complete once it is admitted."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from gateway.admission.types import AccountTerms, Admitted, Amounts
+from gateway.dataplane.exchange import Exchange
+from gateway.identity.credential import Credential
+from gateway.routing.types import Choice
+from gateway.surfaces.refusals import may_read_balance
+from gateway.surfaces.types import Ask, Estimate, Surface
+from gateway.usage.event import CallFacts
+from rating import PriceBook
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Order:
+    """Filled in step by step by `PaidRoute`; what is not known yet is not set."""
+
+    __slots__ = (
+        "admitted",
+        "amounts",
+        "ask",
+        "began_s",
+        "book",
+        "call_id",
+        "choice",
+        "credential",
+        "estimate",
+        "exchange",
+        "facts",
+        "is_estimated",
+        "near",
+        "report",
+        "rounds",
+        "surface",
+        "terms",
+    )  # fmt: skip
+
+    exchange: Exchange
+    surface: Surface
+    began_s: float
+    rounds: int
+    credential: Credential
+    ask: Ask
+    call_id: UUID
+    terms: AccountTerms
+    near: bool
+    book: PriceBook
+    choice: Choice
+    estimate: Estimate
+    amounts: Amounts
+    facts: CallFacts
+    report: bytes
+    admitted: Admitted
+
+    def __init__(self, exchange: Exchange, surface: Surface, *, began_s: float) -> None:
+        self.exchange = exchange
+        self.surface = surface
+        self.began_s = began_s
+        self.rounds = 0
+        self.is_estimated = False
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether the hold grows with what is delivered (money.md 8)."""
+        return self.ask.streamed and self.terms.admission == "elastic"
+
+    def release_body(self) -> None:
+        """The answer has begun, so nobody will be asked again: an open stream keeps nothing of its request."""
+        self.ask.raw, self.ask.body = b"", _NOTHING
+        self.exchange.drop_body()
+
+    @property
+    def may_see_balance(self) -> bool:
+        return may_read_balance(self.credential.caller)

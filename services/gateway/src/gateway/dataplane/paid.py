@@ -1,0 +1,252 @@
+"""A paid route: who, what, on which terms, admit; then the call (design, section 3).
+
+The steps stand in the order in which a call meets them. None waits: what has to be asked for continues in a callback,
+or, where that is rare, in a task.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from gateway.admission.types import AccountTerms, AdmissionRequest, Admitted, Refused, Replan
+from gateway.catalog.prices import PriceBooks
+from gateway.dataplane.call import Call
+from gateway.dataplane.call_parts import CallParts
+from gateway.dataplane.elastic import first_step
+from gateway.dataplane.errands import Errands
+from gateway.dataplane.exchange import Exchange
+from gateway.dataplane.faults import record_fault
+from gateway.dataplane.order import Order
+from gateway.dataplane.refusing import refuse
+from gateway.errors import ModelApiError, unavailable
+from gateway.identity.credential import Credential
+from gateway.identity.credentials import Credentials
+from gateway.routing.conversation import conversation_key
+from gateway.routing.types import Choice, PlanTerms, ProviderKind
+from gateway.surfaces.refusals import refusal
+from gateway.surfaces.types import Surface
+from gateway.usage.client import ClientParts
+from gateway.usage.event import CallerParts, CallFacts
+from kit.errors import DomainError
+from kit.ids import uuid7
+
+_MOST_ROUNDS: Final = 3
+
+
+class Admitter(Protocol):
+    """The part of admission that decides."""
+
+    def terms_of(self, account_id: UUID) -> AccountTerms | None: ...
+
+    async def learn_terms(self, account_id: UUID) -> AccountTerms: ...
+
+    def admit_soon(self, request: AdmissionRequest, then: Callable[[Any], None]) -> None:
+        """`then` gets `Admitted`, `Refused`, `Replan`, or the exception for which it could not be decided."""
+        ...
+
+
+class Chooser(Protocol):
+    """The part of routing that decides who may serve."""
+
+    def choose(
+        self, model: str, *, kind: ProviderKind, terms: PlanTerms, conversation: bytes, near: bool = False
+    ) -> Choice:
+        """Raises `ModelApiError` for a model that is not sold on these terms."""
+        ...
+
+
+class RefusalNotes(Protocol):
+    """Where refusals are counted (money.md 10)."""
+
+    def note(self, account_id: UUID, refused: Refused, *, model: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PaidParts:
+    """What all paid routes of a process share."""
+
+    call: CallParts
+    credentials: Credentials
+    prices: PriceBooks
+    admission: Admitter
+    routing: Chooser
+    refusals: RefusalNotes
+    errands: Errands
+    callers: CallerParts
+    clients: ClientParts
+    upgrade_url: str
+
+
+class PaidRoute:
+    """One surface behind admission; the only kind of handler that a paid path may have."""
+
+    def __init__(self, parts: PaidParts, surface: Surface) -> None:
+        self._parts = parts
+        self._surface = surface
+
+    @property
+    def upstream_path(self) -> str:
+        return self._surface.upstream_path
+
+    def __call__(self, exchange: Exchange) -> None:
+        """Owns the exchange from here on; every request gets one answer."""
+        order = Order(exchange, self._surface, began_s=self._parts.call.clock.monotonic())
+        self._step(order, self._identify)
+
+    def _step(self, order: Order, step: Callable[..., None], *given: Any) -> None:
+        """Run a step; whatever it throws is the answer."""
+        try:
+            step(order, *given)
+        except (ModelApiError, DomainError) as error:
+            refuse(order, error)
+        except Exception as error:  # noqa: BLE001  # nobody above could answer the client
+            self._failed(order, error)
+
+    def _later(self, order: Order, work: Coroutine[Any, Any, Any], then: Callable[..., None]) -> None:
+        """The rare way of a step: ask somebody, then go on."""
+
+        async def ask() -> None:
+            try:
+                found = await work
+            except (ModelApiError, DomainError) as error:
+                refuse(order, error)
+                return
+            except Exception as error:  # noqa: BLE001  # as in `_step`
+                self._failed(order, error)
+                return
+            self._step(order, then, found)
+
+        self._parts.errands.run(ask())
+
+    def _identify(self, order: Order) -> None:
+        exchange, credentials = order.exchange, self._parts.credentials
+        credential = credentials.now(exchange.headers, peer=exchange.peer)
+        if credential is None:
+            self._later(order, credentials.of(exchange.headers, peer=exchange.peer), self._read)
+        else:
+            self._read(order, credential)
+
+    def _read(self, order: Order, credential: Credential) -> None:
+        """What is asked for, and whether calls are taken at all."""
+        parts, exchange = self._parts, order.exchange
+        order.credential = credential
+        order.ask = self._surface.parse(exchange)
+        credential.check(self._surface.name)
+        if parts.call.calls.closing:
+            raise closing()
+        if not parts.call.publisher.room:
+            raise unavailable("Calls cannot be recorded at the moment; try again.")
+        order.call_id = uuid7(parts.call.clock)
+        exchange.request_id = f"req_{order.call_id.hex}"
+        account_id = credential.caller.account_id
+        terms = parts.admission.terms_of(account_id)
+        if terms is None:
+            self._later(order, parts.admission.learn_terms(account_id), self._plan)
+        else:
+            self._plan(order, terms)
+
+    def _plan(self, order: Order, terms: AccountTerms, near: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Which model, where, at what price at most."""
+        parts, exchange, ask = self._parts, order.exchange, order.ask
+        now = parts.call.clock.now()
+        book = order.book = parts.prices.in_force(now)
+        order.terms, order.near = terms, near
+        choice = order.choice = parts.routing.choose(
+            ask.model,
+            kind=self._surface.kind,
+            terms=terms,
+            conversation=conversation_key(exchange.headers, order.credential.caller.account_id, exchange.body),
+            near=near,
+        )
+        order.credential.check(self._surface.name, ask.model, choice.model)
+        order.estimate = self._surface.estimate(ask, choice, book=book, terms=terms, at=now)
+        self._admit(order)
+
+    def _admit(self, order: Order) -> None:
+        """Check and reserve, in one round trip."""
+        order.rounds += 1
+        caller, estimate, terms = order.credential.caller, order.estimate, order.terms
+        if order.is_elastic:
+            order.amounts = estimate.with_output(first_step(estimate, terms.terms.elastic_step_tokens))
+        else:
+            order.amounts = estimate.worst()
+        order.is_estimated = True
+        self._describe(order)
+        self._parts.admission.admit_soon(
+            AdmissionRequest(
+                call_id=order.call_id,
+                account_id=caller.account_id,
+                user_id=caller.user_id,
+                project_id=caller.project_id,
+                api_key_id=caller.api_key_id,
+                model=order.choice.model,
+                amounts=order.amounts,
+                terms=terms,
+                near=order.near,
+                max_tokens=estimate.max_tokens,
+                report=order.report,
+            ),
+            partial(self._step, order, self._decided),
+        )
+
+    def _decided(self, order: Order, answer: Admitted | Refused | Replan | Exception) -> None:
+        if isinstance(answer, Admitted):
+            order.admitted = answer
+            order.near = answer.near
+            Call(self._parts.call, order).begin()
+        elif isinstance(answer, Refused):
+            raise self._refused(order, answer)
+        elif isinstance(answer, Replan):
+            if order.rounds >= _MOST_ROUNDS:
+                raise unavailable("The account's terms do not come to rest; try again.")
+            self._plan(order, answer.terms, answer.near)
+        else:
+            raise answer
+
+    def _describe(self, order: Order) -> None:
+        """What the event and an orphan's report say, whatever happens now."""
+        parts, target = self._parts, order.choice.targets[0]
+        order.facts = CallFacts(
+            parts.callers.of(order.credential.caller),
+            account_id=order.credential.caller.account_id,
+            surface=self._surface.name,
+            streamed=order.ask.streamed,
+            model_asked=order.ask.model,
+            price_book_version=order.book.version,
+            client=parts.clients.of(order.exchange.headers),
+            near_limit=order.near,
+        )
+        order.report = order.facts.report(
+            instance=parts.call.publisher.instance,
+            route=target.route,
+            credential_id=target.credential_id,
+            plan_id=order.terms.plan_id,
+            plan_version=order.terms.plan_version,
+            markup_bps=order.terms.markup_for(order.choice.model),
+        )
+
+    def _refused(self, order: Order, refused: Refused) -> ModelApiError:
+        caller = order.credential.caller
+        self._parts.refusals.note(caller.account_id, refused, model=order.ask.model)
+        return refusal(
+            refused,
+            caller=caller,
+            model=order.ask.model,
+            upgrade_url=self._parts.upgrade_url,
+            limits=order.terms.limits,
+            kind=self._surface.kind,
+            now_s=self._parts.call.clock.now().timestamp(),
+        )
+
+    def _failed(self, order: Order, error: Exception) -> None:
+        record_fault("gateway.request_died", error, path=order.surface.name)
+        refuse(order, ModelApiError(500, "Something went wrong on our side; it has been recorded."))
+
+
+def closing() -> ModelApiError:
+    """The answer while the process shuts down."""
+    error = unavailable("The gateway is restarting; try again.")
+    error.headers["connection"] = "close"
+    return error

@@ -1,0 +1,219 @@
+"""The usage event: what is known at admission, and the one terminal fact made of it (money.md 12).
+
+A paid call makes its event once, in microseconds: the parts that a caller's calls share are JSON already and are
+copied, not made again. `tests/unit/test_usage_event.py` holds the bytes against the contract's own model.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from contracts.gateway import Counts, Operation, UsageRecorded
+from gateway.admission.types import Admitted, Allocation
+from gateway.usage.client import NO_CLIENT
+from gateway.usage.ending import Ending, Progress
+from kit.tokens import Caller
+
+_MOST_CALLERS: Final = 1 << 16
+_DATA: Final = b'"data":{'
+_NO_COUNTS: Final = orjson.dumps(Counts().model_dump(mode="json"))
+
+
+class CallerParts:
+    """The caller's fields of an event as JSON, once per caller; credentials hand out the same object again."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Caller, bytes]] = {}
+
+    def of(self, caller: Caller) -> bytes:
+        made = self._made.get(id(caller))
+        # The object is kept beside its part, so that its id cannot become another's.
+        return made[1] if made is not None else self._remember(caller)
+
+    def _remember(self, caller: Caller) -> bytes:
+        if len(self._made) >= _MOST_CALLERS:
+            self._made.clear()
+        part = caller_part(caller.account_id, caller.project_id, user_id=caller.user_id, api_key_id=caller.api_key_id)
+        self._made[id(caller)] = caller, part
+        return part
+
+
+def caller_part(account_id: UUID, project_id: UUID | None, *, user_id: UUID | None, api_key_id: UUID | None) -> bytes:
+    """`"account_id":…,…` without braces."""
+    fields = {"account_id": account_id, "project_id": project_id, "user_id": user_id, "api_key_id": api_key_id}
+    return orjson.dumps(fields)[1:-1]
+
+
+class CallFacts:
+    """What an event needs that is known before the call; `fields` is JSON without braces."""
+
+    __slots__ = ("account_id", "fields", "near_limit")
+
+    def __init__(  # noqa: PLR0913  # one per field of the event
+        self,
+        caller: bytes,
+        *,
+        account_id: UUID,
+        surface: str,
+        streamed: bool,
+        model_asked: str,
+        price_book_version: int,
+        client: bytes = NO_CLIENT,
+        near_limit: bool = False,
+        operation: Operation | None = None,
+    ) -> None:
+        """`caller` and `client` are what `CallerParts` and `ClientParts` say."""
+        self.account_id = account_id
+        self.near_limit = near_limit
+        said = {
+            "surface": surface,
+            "streamed": streamed,
+            "model_asked": model_asked,
+            "price_book_version": price_book_version,
+            "client": orjson.Fragment(client),
+            "operation": None if operation is None else operation.model_dump(mode="json"),
+            "near_limit": near_limit,
+        }
+        self.fields = caller + b"," + orjson.dumps(said)[1:-1]
+
+    def report(
+        self,
+        *,
+        instance: str,
+        route: str,
+        credential_id: str | None = None,
+        plan_id: str | None = None,
+        plan_version: int | None = None,
+        markup_bps: int = 0,
+    ) -> bytes:
+        """All that an `orphaned` event needs besides id, time and allocation; kept in journal and hold."""
+        said = {
+            "gateway_instance": instance,
+            "route": route,
+            "credential_id": credential_id,
+            "plan_id": plan_id,
+            "plan_version": plan_version,
+            "markup_bps": markup_bps,
+        }
+        return b"{" + self.fields + b"," + orjson.dumps(said)[1:]
+
+
+def usage_event(  # noqa: PLR0913  # one per thing that is known at a call's end
+    facts: CallFacts,
+    admitted: Admitted,
+    ending: Ending,
+    progress: Progress,
+    *,
+    instance: str,
+    ended_at: datetime,
+    route: str,
+    credential_id: str | None = None,
+    attempts: int = 1,
+    first_byte_at: datetime | None = None,
+    basis_reason: str | None = None,
+) -> bytes:
+    """The event of an ended call as Kafka gets it."""
+    said = {
+        "gateway_instance": instance,
+        "model_served": ending.model_served,
+        "route": route,
+        "outcome": ending.outcome,
+        "basis": ending.basis,
+        "http_status": progress.status,
+        "error_type": ending.error_type,
+        "counts": ending.counts,
+        "iterations": ending.iterations,
+        "service_tier": ending.service_tier,
+        "inference_geo": ending.inference_geo,
+        "speed": ending.speed,
+        "admitted_at": admitted.admitted_at,
+        "first_byte_at": first_byte_at,
+        "ended_at": ended_at,
+        "plan_id": admitted.plan_id,
+        "plan_version": admitted.plan_version,
+        "markup_bps": admitted.markup_bps,
+        "allocation": allocation_json(admitted.allocation),
+        "attempts": attempts,
+        "upstream_request_id": progress.upstream_request_id,
+        "credential_id": credential_id,
+        "basis_reason": basis_reason,
+    }
+    return _enveloped(admitted.call_id, facts.account_id, time=ended_at, known=facts.fields, said=said)
+
+
+def orphan_event(
+    report: bytes,
+    *,
+    account_id: UUID,
+    call_id: UUID,
+    allocation: Iterable[Allocation],
+    admitted_at: datetime,
+    instance: str,
+) -> bytes:
+    """The provisional event of a call whose end nobody reported.
+
+    Its times are the admission's: whoever sweeps, and however often, states the same bytes. `instance` is named where
+    the report names none; raises `ValueError` for a report that cannot be read.
+    """
+    known = orjson.loads(report)
+    if not isinstance(known, dict) or not {"surface", "model_asked"} <= known.keys():
+        raise ValueError("not a call's report")
+    said = {
+        "gateway_instance": instance,
+        "project_id": None,
+        "user_id": None,
+        "api_key_id": None,
+        "credential_id": None,
+        "plan_id": None,
+        "plan_version": None,
+        "client": None,
+        "operation": None,
+        "near_limit": False,
+        **known,
+        "account_id": account_id,
+        "outcome": "orphaned",
+        "basis": "none",
+        "http_status": None,
+        "error_type": None,
+        "model_served": None,
+        "counts": orjson.Fragment(_NO_COUNTS),
+        "iterations": (),
+        "service_tier": None,
+        "inference_geo": None,
+        "speed": None,
+        "admitted_at": admitted_at,
+        "first_byte_at": None,
+        "ended_at": admitted_at,
+        "allocation": allocation_json(allocation),
+        "attempts": 1,
+        "upstream_request_id": None,
+        "basis_reason": None,
+    }
+    return _enveloped(call_id, account_id, time=admitted_at, known=b"", said=said)
+
+
+def allocation_json(allocation: Iterable[Allocation]) -> list[dict[str, Any]]:
+    return [{"slice_id": one.slice_id, "unit": one.unit, "amount": str(one.amount)} for one in allocation]
+
+
+def _enveloped(call_id: UUID, account_id: UUID, *, time: datetime, known: bytes, said: dict[str, Any]) -> bytes:
+    envelope = orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": call_id,
+            "source": "faregate/gateway",
+            "type": UsageRecorded.type,
+            "subject": account_id,
+            "time": time,
+            "datacontenttype": "application/json",
+            "data": said,
+        },
+        option=orjson.OPT_UTC_Z,
+    )
+    if not known:
+        return envelope
+    opening, brace, rest = envelope.partition(_DATA)
+    return opening + brace + known + b"," + rest
