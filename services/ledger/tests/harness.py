@@ -17,6 +17,7 @@ from ledger.entrypoints.events import UseCases, build_consumer
 from ledger.service.accounts import Accounts
 from ledger.service.adjusting import Adjusted, Adjusting, Adjustment
 from ledger.service.booking import Booking
+from ledger.service.budgeting import Budgeting
 from ledger.service.catalogue import Catalogue, publish_first_book
 from ledger.service.checking import check_books
 from ledger.service.granting import Granting
@@ -37,6 +38,7 @@ class Ledger:
             granting=Granting(catalogue, clock),
             reversing=Reversing(catalogue, clock),
             booking=Booking(catalogue, clock, 10),
+            budgeting=Budgeting(catalogue, clock),
         )
         self.consumer = build_consumer(use)
         self.reading = Reading(catalogue, clock)

@@ -64,9 +64,7 @@ class Consumer:
 
         return register
 
-    def on_batch(
-        self, event: type[Event], *, decode: Decoder | None = None
-    ) -> Callable[[BatchHandler], BatchHandler]:
+    def on_batch(self, event: type[Event], *, decode: Decoder | None = None) -> Callable[[BatchHandler], BatchHandler]:
         """`decode` takes the place of the contract's own for a topic that carries very much."""
 
         def register(handler: BatchHandler) -> BatchHandler:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
@@ -16,7 +16,7 @@ from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.consumer import Consumer
 from kit.database import Database, is_transient
-from kit.received import Record, SetAside
+from kit.received import Decoded, Received, Record, SetAside
 from kit.retrier import ParkedRetrier
 from kit.tasks import is_stopping
 
@@ -32,6 +32,7 @@ LEAVE_TIMEOUT_S: Final = 2.0
 # aiokafka tries a commit again for as long as Kafka is away.
 COMMIT_TIMEOUT_S: Final = 10.0
 BEHIND_TIMEOUT_S: Final = 1.0
+DECODED_AT_ONCE: Final = 200
 
 
 async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
@@ -65,6 +66,8 @@ class Runner:
         self._last_progress = clock.monotonic()
         self._failing: str | None = None
         self._stopping = False
+        self._applying: asyncio.Task[None] | None = None
+        self._returned: dict[TopicPartition, int] = {}
         self._stop_timeout_s = stop_timeout_s
         self._broker = KafkaBroker(
             bootstrap,
@@ -116,16 +119,18 @@ class Runner:
 
     async def _stop_broker(self) -> None:
         """Let the running batch end; then, whatever hangs, leave the group, so that another member gets the records."""
-        kafka, tasks = self._subscriber.consumer, list(self._subscriber.tasks)
+        kafka, tasks, batch = self._subscriber.consumer, list(self._subscriber.tasks), self._applying
         try:
             async with asyncio.timeout(self._stop_timeout_s):
+                if batch is not None:
+                    await asyncio.wait({batch})
                 await self._broker.stop()
             return
         except (TimeoutError, KafkaError, OSError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_stopping():
                 raise
             log.warning("kit.consumer_stop_failed", group=self._consumer.group, reason=type(error).__name__)
-        for task in tasks:
+        for task in [*tasks, *([batch] if batch else [])]:
             task.cancel()
         with suppress(TimeoutError, KafkaError, OSError):
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
@@ -142,19 +147,42 @@ class Runner:
                 await self._start()
 
     async def _on_batch(self, message: KafkaMessage) -> None:
-        raw = message.raw_message
+        """Decode a batch while the one before it is with the database: two are in flight, in order."""
+        raw, kafka = message.raw_message, self._subscriber.consumer
         records: Sequence[Record] = raw if isinstance(raw, tuple) else (raw,)
+        decoded = await self._decoded(records)
+        if self._applying is not None:
+            await asyncio.wait({self._applying})
+        if self._returned or self._stopping:
+            # Fetched before an earlier batch was given back: it comes again, behind that one.
+            self._give_back(records, kafka)
+            return
+        self._applying = asyncio.create_task(self._apply_and_commit(records, decoded, kafka), name="batch")
+
+    async def _decoded(self, records: Sequence[Record]) -> Decoded:
+        good: list[Received[Any]] = []
+        bad: list[SetAside] = []
+        for start in range(0, len(records), DECODED_AT_ONCE):
+            some = self._consumer.decode(records[start : start + DECODED_AT_ONCE])
+            good += some[0]
+            bad += some[1]
+            # The other batch goes on between its statements.
+            await asyncio.sleep(0)
+        return good, bad
+
+    async def _apply_and_commit(
+        self, records: Sequence[Record], decoded: Decoded, kafka: AIOKafkaConsumer | None
+    ) -> None:
         backoff = Backoff(first_s=0.2)
         began = self._busy_since = self._clock.monotonic()
         applied = False
         while not self._stopping and self._clock.monotonic() - began < RETRY_IN_PLACE_S:
-            # FastStream skips a batch whose handler raises, so nothing may leave this loop but an applied batch.
+            # Nobody waits for what this raises, so nothing may leave this loop but an applied batch.
             try:
                 if not applied:
-                    await self._apply_or_isolate(records)
+                    await self._apply_or_isolate(records, decoded)
                     applied = True
-                async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    await message.ack()
+                await self._commit(records, kafka)
                 self._progressed()
                 return
             except (Exception, asyncio.CancelledError) as error:  # whatever it is, the batch must be tried again
@@ -165,25 +193,47 @@ class Runner:
                 log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
                 await asyncio.sleep(backoff.next_s())
         # Longer would exceed the poll interval: give the records back and fetch them anew.
-        self._give_back(records)
+        self._returned |= _firsts(records)
+        self._give_back((), kafka, keep=True)
         self._busy_since = None
 
-    def _give_back(self, records: Sequence[Record]) -> None:
-        """Rewind each partition to its first record; `nack` would stop at one that is no longer ours."""
-        earliest: dict[TopicPartition, int] = {}
+    async def _commit(self, records: Sequence[Record], kafka: AIOKafkaConsumer | None) -> None:
+        """Commit behind these records only: the next batch is fetched already. What is no longer ours is not ours."""
+        if kafka is None:
+            return
+        lasts: dict[TopicPartition, int] = {}
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
-            earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
-        kafka = self._subscriber.consumer
-        for partition, offset in earliest.items():
+            lasts[partition] = max(record.offset + 1, lasts.get(partition, 0))
+        ours = kafka.assignment()
+        offsets = {partition: offset for partition, offset in lasts.items() if partition in ours}
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await kafka.commit(offsets)
+        except (CommitFailedError, IllegalStateError, ConsumerStoppedError) as error:
+            # Another member reads these records again, and finds them applied.
+            log.warning("kit.commit_overtaken", group=self._consumer.group, reason=type(error).__name__)
+
+    def _give_back(self, records: Sequence[Record], kafka: AIOKafkaConsumer | None, *, keep: bool = False) -> None:
+        """Rewind each partition to its first record that is not applied; with `keep`, once more with the next batch.
+
+        A fetch may be under way while the first of two batches is given back.
+        """
+        for partition, offset in _firsts(records).items():
+            self._returned[partition] = min(offset, self._returned.get(partition, offset))
+        for partition, offset in self._returned.items():
             with suppress(KafkaError):
                 if kafka is not None:
                     kafka.seek(partition, offset)
+        if not keep:
+            self._returned.clear()
 
-    async def _apply_or_isolate(self, records: Sequence[Record]) -> None:
+    async def _apply_or_isolate(self, records: Sequence[Record], decoded: Decoded) -> None:
         """Apply the batch; when it fails by its content, apply each record alone and set the poison aside."""
         try:
-            await self._apply(records)
+            await self._apply(decoded)
         except Exception as error:
             if is_transient(error):
                 raise
@@ -193,7 +243,7 @@ class Runner:
 
     async def _apply_alone(self, record: Record) -> None:
         try:
-            await self._apply([record])
+            await self._apply(self._consumer.decode([record]))
         except Exception as error:
             if is_transient(error):
                 raise
@@ -201,10 +251,10 @@ class Runner:
             async with self._database.transaction() as session:
                 await dlq.add(session, self._consumer.group, [SetAside(record, reason)], clock=self._clock)
 
-    async def _apply(self, records: Sequence[Record]) -> None:
+    async def _apply(self, decoded: Decoded) -> None:
         with metrics.BATCH_SECONDS.labels(self._consumer.group).time():
             async with self._database.transaction() as session:
-                await self._consumer.apply(session, records, clock=self._clock)
+                await self._consumer.apply_decoded(session, decoded, clock=self._clock)
 
     def _progressed(self) -> None:
         self._failing = None
@@ -247,3 +297,11 @@ class Runner:
             raise RuntimeError(f"batches fail: {self._failing}")
         if self._subscriber.consumer is None:
             raise RuntimeError("not connected to Kafka yet")
+
+
+def _firsts(records: Sequence[Record]) -> dict[TopicPartition, int]:
+    earliest: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+    return earliest

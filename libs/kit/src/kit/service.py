@@ -34,6 +34,7 @@ class Service:
     secret: str | None = None
     consumer: Consumer | None = None
     keys: KeySource | None = None
+    max_records: int = 2000
     background: dict[str, Work] = field(default_factory=dict)
     ready: dict[str, Check] = field(default_factory=dict)
 
@@ -110,4 +111,10 @@ class Service:
     def _runner(self) -> Runner | None:
         if self.consumer is None:
             return None
-        return Runner(self.consumer, database=self.database, bootstrap=self.settings.kafka_bootstrap, clock=self.clock)
+        return Runner(
+            self.consumer,
+            database=self.database,
+            bootstrap=self.settings.kafka_bootstrap,
+            clock=self.clock,
+            max_records=self.max_records,
+        )

@@ -1,6 +1,6 @@
 """`make bench`: measure, print ratios, write build/bench.json; exit 1 when a must is missed.
 
-python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|tls]...      all of them when none is named
+python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|tls|scaling]...      all of them when none is named
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from sandbox.bench.latency import latency_figures
 from sandbox.bench.ledger import ledger_figures
 from sandbox.bench.memory import memory_figures
 from sandbox.bench.product import measured_product
+from sandbox.bench.scaling import scaling_figures
 from sandbox.bench.streams import stream_figures
 
 
@@ -34,14 +35,22 @@ PARTS: Final = {
     "ledger": ledger_figures,
 }
 TLS: Final = "tls"
+SCALING: Final = "scaling"
 
 
 async def _measure(parts: Sequence[str]) -> list[Figure]:
+    figures = await _measure_product([part for part in parts if part in PARTS])
+    figures += await _measure_tls() if TLS in parts else []
+    return figures + (await scaling_figures(_say) if SCALING in parts else [])
+
+
+async def _measure_product(parts: Sequence[str]) -> list[Figure]:
+    if not parts:
+        return []
     with tempfile.TemporaryDirectory(prefix="faregate-bench-", ignore_cleanup_errors=True) as folder:
         _say("bringing the product up")
         async with measured_product(Path(folder)) as measured:
-            figures = [figure for part in parts if part in PARTS for figure in await PARTS[part](measured, _say)]
-    return figures + (await _measure_tls() if TLS in parts else [])
+            return [figure for part in parts for figure in await PARTS[part](measured, _say)]
 
 
 async def _measure_tls() -> list[Figure]:
@@ -52,7 +61,7 @@ async def _measure_tls() -> list[Figure]:
 
 
 def main(parts: Sequence[str]) -> int:
-    known = [*PARTS, TLS]
+    known = [*PARTS, TLS, SCALING]
     unknown = set(parts) - set(known)
     if unknown:
         sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")

@@ -33,10 +33,13 @@ class Measured(Faregate):
 
 
 @asynccontextmanager
-async def measured_product(folder: Path, *, tls: bool = False) -> AsyncIterator[Measured]:
-    """Up, with the gateway on one core and everything else on the other; `tls` is about the way to the provider."""
+async def measured_product(folder: Path, *, tls: bool = False, workers: int = 1) -> AsyncIterator[Measured]:
+    """Up, with the gateway on one core and everything else on the other; `tls` is about the way to the provider.
+
+    Several workers are pinned each to a core of its own, from the first on, everything else behind them.
+    """
     (upstream_port,) = free_ports(1)
-    settings = {"FAREGATE_LOG_LEVEL": "WARNING"}
+    settings = {"FAREGATE_LOG_LEVEL": "WARNING", "FAREGATE_GATEWAY_WORKERS": str(workers)}
     files: tuple[str, ...] = ()
     if tls:
         made = make_certificate(folder)
@@ -51,9 +54,12 @@ async def measured_product(folder: Path, *, tls: bool = False) -> AsyncIterator[
         async with Measured(folder, addresses, settings=settings) as measured:
             measured.upstream_port = upstream_port
             measured.upstream_is_tls = tls
-            pin(upstream.pid, OTHERS_CORE)
+            others = max(OTHERS_CORE, workers)
+            pin(upstream.pid, others)
             for name in measured.supervisor.names:
-                pin(measured.supervisor.pid_of(name), GATEWAY_CORE if name == "gateway" else OTHERS_CORE)
+                pin(measured.supervisor.pid_of(name), GATEWAY_CORE if name == "gateway" else others)
+            for number, worker in enumerate(measured.gateway_process.children()):
+                pin(worker.pid, GATEWAY_CORE + number)
             yield measured
     finally:
         upstream.terminate()

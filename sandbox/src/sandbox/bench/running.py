@@ -23,11 +23,11 @@ class Client:
         return line
 
 
-async def run_client(program: str, *arguments: float | str | Path) -> Client:
+async def run_client(program: str, *arguments: float | str | Path, core: int = OTHERS_CORE) -> Client:
     """Start `sandbox.bench.<program>` and wait for the end of its warm-up."""
     module = f"sandbox.bench.{program}"
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, *map(str, arguments), stdout=PIPE)
-    pin(process.pid, OTHERS_CORE)
+    pin(process.pid, core)
     assert process.stdout is not None
     await process.stdout.readline()
     return Client(process, process.stdout)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -16,10 +17,12 @@ from billing.domain.amounts import credit_text, money_text
 from billing.domain.catalogue import Terms
 from billing.errors import CatalogueError
 from billing.service import catalogue, inbox
+from billing.service.margins import margins
 from billing.settings import BillingSettings
 from kit.cli import build_cli
 from kit.database import Database
 from kit.settings import ServiceSettings, load
+from rating import RatingError, parse_book
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parents[2] / "migrations"
@@ -84,13 +87,50 @@ async def _holding(settings: BillingSettings) -> list[Terms]:
 @catalogue_cli.command("publish")
 def publish_catalogue(
     again: Annotated[bool, typer.Option("--again", help="also state every plan version once more")] = False,
+    price_book: Annotated[Path | None, typer.Option(help="the ledger's price book, to check margins against")] = None,
+    force: Annotated[bool, typer.Option("--force", help="publish offers that can make a loss")] = False,
 ) -> None:
     """Publish what changed in the catalogue file; the running service sends it out."""
     settings = load(BillingSettings, service="billing")
+    book = price_book or settings.price_book
+    if book is None:
+        typer.echo("margins are not checked: no price book is named")
+    elif _print_margins(settings.catalogue, book, at=settings.clock().now()) and not force:
+        typer.echo("not published: an offer can make a loss (--force publishes it all the same)", err=True)
+        raise typer.Exit(1)
     published, repeated = _run(_publish(settings, again=again))
     for terms in published:
         typer.echo(f"{terms.offer_id} v{terms.version}: published")
     typer.echo(f"{len(published)} new versions" + (f", {repeated} plan versions stated again" if again else ""))
+
+
+@catalogue_cli.command("margins")
+def show_margins(
+    price_book: Annotated[Path, typer.Option(help="the ledger's price book")],
+    path: Annotated[Path | None, typer.Argument(help="a catalogue; the configured one when left out")] = None,
+) -> None:
+    """Print what each offer earns per model, at worst and typically; exit 1 when one can make a loss."""
+    settings = load(BillingSettings, service="billing")
+    if _print_margins(path or settings.catalogue, price_book, at=settings.clock().now()):
+        raise typer.Exit(1)
+
+
+def _print_margins(path: Path, price_book: Path, *, at: datetime) -> bool:
+    try:
+        found = margins(load_catalogue(path), parse_book(price_book.read_text(), version=1), at=at)
+    except (CatalogueError, RatingError, OSError) as error:
+        typer.echo(f"margins cannot be computed: {error}", err=True)
+        raise typer.Exit(2) from None
+    for offer in found:
+        for one in offer.margins:
+            note = " (given)" if offer.is_given else " LOSS" if one.is_loss else ""
+            worst, typical = _percent(one.worst_bps), _percent(one.typical_bps)
+            typer.echo(f"{offer.offer_id} {one.model}: worst {worst}, typical {typical}{note}")
+    return any(offer.is_loss for offer in found)
+
+
+def _percent(bps: int | None) -> str:
+    return "unbounded" if bps is None else f"{bps / 100:.2f} %"
 
 
 async def _publish(settings: BillingSettings, *, again: bool) -> tuple[list[Terms], int]:

@@ -9,6 +9,7 @@ from billing.domain.amounts import credit_text, money_text
 from billing.domain.catalogue import LimitsSpec, PlanSpec, Terms
 from billing.service.checkout import Opened, Progress
 from billing.service.statements import PaymentLine, SubscriptionState
+from contracts.money import Unit
 from kit.http import RequestModel, ResponseModel
 
 Instant = Annotated[
@@ -54,7 +55,10 @@ class CheckoutProgress(ResponseModel):
 
 
 class Offer(ResponseModel):
-    """A plan or a bundle; `credits` come once, or per period when the offer has an interval."""
+    """A plan or a bundle; what it gives comes once, or per period when the offer has an interval.
+
+    `amount` counts plan tokens or calls where `unit` says so; `credits` are none then.
+    """
 
     id: str
     kind: Literal["plan", "bundle"]
@@ -64,6 +68,8 @@ class Offer(ResponseModel):
     currency: str
     interval: Literal["none", "month", "year"]
     credits: str
+    unit: Unit = Unit.CREDIT
+    amount: str | None = None
     valid_days: int | None = None
     buyable: bool
     default: bool = False
@@ -74,6 +80,7 @@ class Offer(ResponseModel):
     def of(cls, terms: Terms) -> "Offer":
         spec = terms.spec
         plan = spec if isinstance(spec, PlanSpec) else None
+        is_in_credits = terms.grant_unit is Unit.CREDIT
         return cls(
             id=terms.offer_id,
             kind="plan" if plan else "bundle",
@@ -82,7 +89,9 @@ class Offer(ResponseModel):
             price=money_text(terms.price_minor),
             currency=terms.currency,
             interval=terms.interval,
-            credits=credit_text(terms.grant_nano),
+            credits=credit_text(terms.grant_nano if is_in_credits else 0),
+            unit=terms.grant_unit,
+            amount=None if is_in_credits else str(terms.grant_nano),
             valid_days=terms.valid_days,
             buyable=terms.price_minor > 0,
             default=plan.default if plan else False,

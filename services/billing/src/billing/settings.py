@@ -26,6 +26,7 @@ class BillingSettings(ServiceSettings):
     )
     stripe_poll_s: float = Field(0.0, ge=0)
     catalogue: Path = SHIPPED_CATALOGUE
+    price_book: Path | None = Field(None, description="prices that offers' margins are checked against when published")
 
     @field_validator("stripe_secret_key")
     @classmethod

@@ -1,11 +1,13 @@
-"""`python -m ledger serve|migrate|dlq|price-book|verify|partitions`."""
+"""`python -m ledger serve|migrate|dlq|price-book|account|rerate|reconcile|archive|simulate|verify|partitions`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
+from uuid import UUID
 
+import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,14 +17,19 @@ from kit.database import Database
 from kit.errors import DomainError
 from kit.settings import load
 from ledger.app import create_app
-from ledger.domain.conservation import Books
+from ledger.commands import accounts, archive, reconcile, rerate, simulate
+from ledger.domain.verification import Report
 from ledger.service.catalogue import list_books, publish_book, publish_first_book
-from ledger.service.checking import check_books
+from ledger.service.chaining import chain_older
 from ledger.service.housekeeping import make_partitions
+from ledger.service.verifying import Verifying
 from ledger.settings import LedgerSettings
 from rating import PriceBookError
 
 T = TypeVar("T")
+
+COMMAND_TIMEOUT_S: Final = 3600.0
+"""What one statement of a command may take: verification reads whole accounts."""
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -37,6 +44,9 @@ price_book = typer.Typer(help="The price book, which the ledger owns.", no_args_
 partitions = typer.Typer(help="Monthly partitions of charges and usage.", no_args_is_help=True)
 cli.add_typer(price_book, name="price-book")
 cli.add_typer(partitions, name="partitions")
+cli.add_typer(accounts.cli, name="account")
+for command in (rerate.rerate, reconcile.reconcile, archive.archive, simulate.simulate):
+    cli.command()(command)
 
 
 @price_book.command("list")
@@ -80,16 +90,48 @@ def ensure(months_ahead: Annotated[int, typer.Option(min=1, max=120)] = 3) -> No
 
 
 @cli.command()
-def verify() -> None:
-    """Check that the books agree with themselves; exit 1 and name each difference when they do not."""
-    found: Books = _in_transaction(check_books)
-    for difference in found.differences:
-        typer.echo(difference, err=True)
-    for unit, total in found.sums.items():
-        typer.echo(f"{unit}: all ledger accounts sum to {total}")
-    typer.echo(f"{found.accounts} accounts checked, {'balanced' if found.balanced else 'NOT balanced'}")
-    if not found.balanced:
+def verify(
+    account: Annotated[UUID | None, typer.Option(help="one account instead of all")] = None,
+    every: Annotated[bool, typer.Option("--all", help="all accounts, which is the default")] = False,  # a flag
+    as_json: Annotated[bool, typer.Option("--json", help="the report for a machine")] = False,  # a flag
+    connections: Annotated[int, typer.Option(min=1, max=16)] = 2,
+) -> None:
+    """Check that the books agree with themselves; exit 1 and name each row that does not."""
+    if account is not None and every:
+        raise typer.BadParameter("one account or all", param_hint="--all")
+
+    def progress(done: int, total: int, report: Report) -> None:
+        typer.echo(f"{done}/{total} parts, {report.charges} charges, {sum(report.found.values())} found", err=True)
+
+    async def work(database: Database) -> Report:
+        verifying = Verifying(database, connections=connections)
+        return await (verifying.verify_account(account) if account else verifying.verify_all(progress))
+
+    report = _on_database(work, connections=connections)
+    if as_json:
+        typer.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        _tell(report)
+    if not report.is_sound:
         raise typer.Exit(1)
+
+
+def _tell(report: Report) -> None:
+    for finding in report.findings:
+        typer.echo(str(finding), err=True)
+    for unit, total in report.sums.items():
+        typer.echo(f"{unit}: all ledger accounts sum to {total}")
+    for check, number in report.found.items():
+        typer.echo(f"{check}: {number} found")
+    looked_at = f"{report.accounts} accounts, {report.charges} charges, {report.transfers} transfers checked"
+    typer.echo(f"{looked_at}, {'balanced' if report.is_sound else 'NOT balanced'}")
+
+
+@cli.command()
+def chain() -> None:
+    """Give transfers from before the chain their hashes; may be broken off and run again."""
+    chained = _on_database(chain_older, connections=1)
+    typer.echo(f"{chained} accounts chained")
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -105,14 +147,22 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def run(database: Database) -> T:
+        async with database.transaction() as session:
+            return await work(session)
+
+    return _on_database(run, connections=1)
+
+
+def _on_database(work: Callable[[Database], Awaitable[T]], *, connections: int) -> T:
     settings = load(LedgerSettings, service="ledger")
     logging.configure("ledger", settings.log_level)
 
     async def run() -> T:
-        database = Database(settings.database_url.get_secret_value(), source="ledger", pool_size=1)
+        url = settings.database_url.get_secret_value()
+        database = Database(url, source="ledger", pool_size=connections, command_timeout_s=COMMAND_TIMEOUT_S)
         try:
-            async with database.transaction() as session:
-                return await work(session)
+            return await work(database)
         finally:
             await database.close()
 

@@ -49,6 +49,52 @@ class ReversalMismatchError(DomainError):
     code = "reversal_mismatch"
 
 
+class PeriodError(InvalidError):
+    code = "invalid_period"
+
+
+class WindowError(InvalidError):
+    """A window that is empty, or longer than one answer may be asked for."""
+
+    code = "invalid_window"
+
+
+class LevelsError(InvalidError):
+    code = "invalid_levels"
+
+
+class UnknownParameterError(InvalidError):
+    code = "unknown_parameter"
+
+
+class UnknownPromoError(NotFoundError):
+    code = "unknown_promo_code"
+
+
+class PromoTakenError(ConflictError):
+    code = "promo_code_exists"
+
+
+class PromoExpiredError(ConflictError):
+    code = "promo_code_expired"
+
+
+class PromoUsedUpError(ConflictError):
+    code = "promo_code_used_up"
+
+
+class PromoRedeemedError(ConflictError):
+    """An account may redeem a code once."""
+
+    code = "promo_code_redeemed"
+
+
+class RefundError(ConflictError):
+    """A call gives back no more than it was charged."""
+
+    code = "refund_too_large"
+
+
 class BehindError(UnavailableError):
     """The ledger has not applied everything that Kafka held for the account when it was asked (money.md 29)."""
 
@@ -57,3 +103,19 @@ class BehindError(UnavailableError):
 
 class RetentionError(RuntimeError):
     """Kafka may bring a call again when the charge that would tell is gone (money.md 18)."""
+
+
+class RetentionTooShortError(InvalidError):
+    """Usage detail would leave the database before its days are over."""
+
+    code = "retention_too_short"
+
+
+class HoldStandsError(ConflictError):
+    """The account is frozen already, or is not frozen by an operator."""
+
+    code = "hold_stands"
+
+
+class UnknownPriceBookError(NotFoundError):
+    code = "unknown_price_book"

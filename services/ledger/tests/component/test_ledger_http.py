@@ -51,7 +51,8 @@ async def test_a_charge_answers_which_request_counts_prices_and_grants(running: 
         "0.000003",
         "0.003",
     )
-    assert body["grants"] == [{"grant_id": trial, "source": "trial", "amount_credits": "0.00345"}]
+    (burnt,) = body["grants"]
+    assert (burnt["grant_id"], burnt["source"], burnt["amount_credits"]) == (trial, "trial", "0.00345")
     assert [one["type"] for one in body["transfers"]] == ["deduction"]
     assert body["cost_credits"] is None
 

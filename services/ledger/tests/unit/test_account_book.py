@@ -21,7 +21,7 @@ from ledger.domain.pricing import RatedCall, rate
 from ledger.domain.reversals import Reversal, share_to_take
 from ledger.domain.snapshot import Terms, encoded_snapshot, snapshot
 from ledger.domain.transfers import ADJUSTMENTS, STRIPE_CLEARING, TransferKind
-from ledger.schemas import credits_of, nano_of
+from ledger.schemas.amounts import credits_of, nano_of
 from ledger.settings import SHIPPED_BOOK
 from rating import parse_book
 

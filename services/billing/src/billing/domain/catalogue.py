@@ -6,32 +6,64 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from billing.domain.amounts import MinorText, NanoText
+from billing.domain.terms import Count, SoftLimitSpec, Spec, TermsSpec
 from contracts.money import BasisPoints, Unit
 
 LEAST_PRICE_MINOR: Final = 50
 """Stripe takes no smaller payment in US dollars."""
+
+LATER: Final = frozenset(
+    {"tokens", "requests", "roll_over", "roll_over_cap_percent", "renewal", "kind", "soft_limits", "terms"}
+)
 
 OfferId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Rule = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
-class Spec(BaseModel):
-    """A piece of the catalogue: frozen, no unknown fields."""
+class Measured(Spec):
+    """So many credits, plan tokens or requests: one of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    credits_nano: NanoText | None = Field(None, alias="credits", gt=0)
+    tokens: Count | None = None
+    requests: Count | None = None
+
+    @model_validator(mode="after")
+    def _in_one_unit(self) -> Self:
+        if sum(one is not None for one in (self.credits_nano, self.tokens, self.requests)) != 1:
+            raise ValueError("write one of credits, tokens and requests")
+        return self
+
+    @property
+    def unit(self) -> Unit:
+        if self.credits_nano is not None:
+            return Unit.CREDIT
+        return Unit.TOKEN if self.tokens is not None else Unit.REQUEST
+
+    @property
+    def amount(self) -> int:
+        return self.credits_nano or self.tokens or self.requests or 0
 
 
-class AllowanceSpec(Spec):
-    """What a plan grants: once for `valid_days`, or per paid period without them. Credits only, for now."""
+class AllowanceSpec(Measured):
+    """What a plan grants: once for `valid_days`, or per period without them.
+
+    `roll_over_cap_percent` of the allowance is carried on at most where roll-over is capped.
+    """
 
     rule: Rule
-    credits_nano: NanoText = Field(alias="credits", gt=0)
     valid_days: int | None = Field(None, ge=1, le=3660)
     priority: int = Field(100, ge=0, le=1000)
+    roll_over: Literal["none", "capped", "full"] = "none"
+    roll_over_cap_percent: int | None = Field(None, ge=1, le=1_000)
+
+    @property
+    def roll_over_cap(self) -> int | None:
+        percent = self.roll_over_cap_percent
+        return None if percent is None else self.amount * percent // 100
 
 
 class LimitsSpec(Spec):
@@ -50,11 +82,21 @@ class PlanSpec(Spec):
     default: bool = False
     price_minor: MinorText = Field(alias="price")
     interval: Literal["none", "month", "year"] = "none"
-    allowances: tuple[AllowanceSpec, ...] = Field(min_length=1)
+    allowances: tuple[AllowanceSpec, ...] = ()
     models: tuple[str, ...] | None = Field(None, min_length=1)
     limits: LimitsSpec = LimitsSpec()
     admission: Literal["strict", "elastic"] = "strict"
     markup_bps: BasisPoints | None = None
+    renewal: Literal["subscription", "ledger", "none"] = "none"
+    kind: Literal["plan", "pay_per_use"] = "plan"
+    soft_limits: tuple[SoftLimitSpec, ...] = ()
+    terms: TermsSpec = TermsSpec()
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Self:
+        if not self.allowances and self.kind != "pay_per_use":
+            raise ValueError('allowances: a plan gives something, unless its kind is "pay_per_use"')
+        return self
 
     @model_validator(mode="after")
     def _sold_or_given(self) -> Self:
@@ -65,6 +107,8 @@ class PlanSpec(Spec):
         return self
 
     def _check_given(self) -> None:
+        if self.renewal == "ledger":
+            return
         if self.interval != "none":
             raise ValueError('a plan without a price has interval "none": nothing is paid, so nothing renews it')
         if any(allowance.valid_days is None for allowance in self.allowances):
@@ -77,16 +121,17 @@ class PlanSpec(Spec):
             raise ValueError('interval: a plan with a price is paid per "month" or "year"')
         if len(self.allowances) != 1 or self.allowances[0].valid_days is not None:
             raise ValueError("allowances: a plan with a price has one allowance, without valid_days")
+        if self.renewal == "ledger":
+            raise ValueError("renewal: who pays a plan renews it, by its subscription")
         if self.default:
             raise ValueError("default: the default plan is given without payment, so its price must be 0")
 
 
-class BundleSpec(Spec):
-    """Credits bought once."""
+class BundleSpec(Measured):
+    """Credits, tokens or requests bought once."""
 
     name: Name
     price_minor: MinorText = Field(alias="price", ge=LEAST_PRICE_MINOR)
-    credits_nano: NanoText = Field(alias="credits", gt=0)
     valid_days: int | None = Field(None, ge=1, le=3660)
 
 
@@ -116,8 +161,21 @@ class Catalogue(Spec):
 
 
 def spec_values(spec: OfferSpec) -> dict[str, Any]:
-    """A spec as JSON values, with amounts as decimal strings, as it is stored."""
-    return spec.model_dump(mode="json", by_alias=True)
+    """A spec as JSON values, with amounts as decimal strings, as it is stored.
+
+    What came to the catalogue's shape later is left out where it says nothing: offers from before keep their digest.
+    """
+    values = spec.model_dump(mode="json", by_alias=True)
+    said = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return _without_silence(values, said)
+
+
+def _without_silence(values: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if name not in LATER or name in said}
+    if "allowances" in kept:
+        pairs = zip(kept["allowances"], said.get("allowances", ()), strict=True)
+        kept["allowances"] = [_without_silence(value, told) for value, told in pairs]
+    return kept
 
 
 def spec_digest(spec: OfferSpec, currency: str) -> str:
@@ -159,18 +217,26 @@ class Terms:
 
     @property
     def grant_unit(self) -> Unit:
-        return Unit.CREDIT
+        granted = self._granted
+        return granted.unit if granted else Unit.CREDIT
 
     @property
     def grant_nano(self) -> int:
-        """What one payment grants."""
+        """What one payment grants, in its unit."""
+        granted = self._granted
+        return granted.amount if granted else 0
+
+    @property
+    def _granted(self) -> Measured | None:
         if isinstance(self.spec, PlanSpec):
-            return self.spec.allowances[0].credits_nano
-        return self.spec.credits_nano
+            return self.spec.allowances[0] if self.spec.allowances else None
+        return self.spec
 
     @property
     def valid_days(self) -> int | None:
-        return self.spec.allowances[0].valid_days if isinstance(self.spec, PlanSpec) else self.spec.valid_days
+        if not isinstance(self.spec, PlanSpec):
+            return self.spec.valid_days
+        return self.spec.allowances[0].valid_days if self.spec.allowances else None
 
     @property
     def lookup_key(self) -> str:

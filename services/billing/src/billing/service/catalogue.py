@@ -6,10 +6,10 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.catalogue import Catalogue, OfferSpec, PlanSpec, Terms, kind_of, spec_digest
+from billing.domain.terms import published_limit
 from billing.repository import catalogue as repository
 from contracts.billing import Allowance, PlanPublished
 from contracts.ledger import Limits
-from contracts.money import Unit
 from kit import outbox
 from kit.ids import fact_id
 
@@ -68,10 +68,12 @@ def plan_published(terms: Terms, *, effective_at: datetime) -> PlanPublished:
         allowances=tuple(
             Allowance(
                 rule=allowance.rule,
-                unit=Unit.CREDIT,
-                amount=allowance.credits_nano,
+                unit=allowance.unit,
+                amount=allowance.amount,
                 valid_days=allowance.valid_days,
                 priority=allowance.priority,
+                roll_over=allowance.roll_over,
+                roll_over_cap=allowance.roll_over_cap,
             )
             for allowance in plan.allowances
         ),
@@ -80,6 +82,10 @@ def plan_published(terms: Terms, *, effective_at: datetime) -> PlanPublished:
         admission=plan.admission,
         markup_bps=plan.markup_bps,
         effective_at=effective_at,
+        terms=plan.terms.published(),
+        soft_limits=tuple(published_limit(limit) for limit in plan.soft_limits),
+        renewal=plan.renewal,
+        kind=plan.kind,
     )
 
 

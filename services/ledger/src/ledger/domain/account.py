@@ -7,7 +7,10 @@ from contracts.money import AccountState
 
 @dataclass(slots=True)
 class Account:
-    """A paying party's row; it changes only while it is locked. `version` is that of its admission state."""
+    """A paying party's row; it changes only while it is locked. `version` is that of its admission state.
+
+    `period_…` count what was used in `[period_start, period_end)`; `due_at` is when time alone changes something next.
+    """
 
     id: UUID
     state: AccountState
@@ -22,6 +25,28 @@ class Account:
     arming: int
     armed_base: int
     crossed: list[str]
+    armed_tokens: int = 0
+    armed_requests: int = 0
+    levels: str | None = None
+    markup_bps: int | None = None
+    settings_version: int = 0
+    overage_ceiling_nano: int | None = None
+    has_payment_method: bool = False
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+    period_calls: int = 0
+    period_tokens: int = 0
+    period_value_nano: int = 0
+    period_overage_nano: int = 0
+    overage_carry: int = 0
+    due_at: datetime | None = None
+    head: bytes | None = None
+    frozen: bool = False
+
+    @property
+    def standing(self) -> AccountState:
+        """What gateways go by: an operator's hold freezes what is open, whatever auth says next."""
+        return "frozen" if self.frozen and self.state == "open" else self.state
 
     @property
     def plan(self) -> tuple[str, int] | None:

@@ -5,6 +5,7 @@ fields in the table's order: UUIDs in lower case, instants as RFC 3339 in UTC wi
 """
 
 from collections.abc import Iterable
+from datetime import UTC
 from hashlib import sha256
 from typing import Final
 
@@ -32,4 +33,8 @@ def extend(head: bytes, transfers: Iterable[Transfer]) -> list[bytes]:
 
 def canonical(transfer: Transfer) -> bytes:
     """All that a transfer says; no two rows share these bytes."""
-    return orjson.dumps(tuple(transfer))
+    booked_at, effective_at = transfer[11], transfer[12]
+    if booked_at.tzinfo is not UTC or effective_at.tzinfo is not UTC:
+        transfer = transfer._replace(booked_at=booked_at.astimezone(UTC), effective_at=effective_at.astimezone(UTC))
+    # The driver's UUIDs are a class of their own, which the serialiser does not know.
+    return orjson.dumps(tuple(transfer), default=str)

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -6,9 +6,12 @@ from uuid import UUID
 
 from contracts.billing import Allowance, PaymentSettled
 from contracts.money import Unit
+from kit.ids import fact_id
 
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 ONCE: Final = "once"
+ROLLED: Final = "#rolled"
+"""Ends the rule of a grant that carries on what the period before left."""
 
 
 class GrantSource(StrEnum):
@@ -34,7 +37,8 @@ PRIORITY: Final = {
 class Grant:
     """An amount of one unit that an account may use in `[starts_at, expires_at)`; unique per account, rule and period.
 
-    `remaining` changes under the account's lock only.
+    `remaining` changes under the account's lock only. `burnt` went into calls, `expired` into breakage, `rolled` into
+    the next period's `heir`; a withdrawn grant was taken back before it started.
     """
 
     id: UUID
@@ -51,6 +55,21 @@ class Grant:
     payment_id: str | None
     paid_minor: int | None
     created_at: datetime
+    burnt: int = 0
+    expired: int = 0
+    rolled: int = 0
+    is_withdrawn: bool = False
+    heir: "Grant | None" = field(default=None, compare=False, repr=False)
+
+    @property
+    def base_rule(self) -> str:
+        """The rule of the grants that this one goes on from."""
+        return self.rule.removesuffix(ROLLED)
+
+    @property
+    def revivable(self) -> int:
+        """What an expiry or a roll-over that is booked already can still give back to a late call (money.md 21)."""
+        return self.expired + (min(self.rolled, self.heir.remaining) if self.heir else 0)
 
     @property
     def ledger_account(self) -> str:
@@ -86,6 +105,29 @@ class Grant:
         )
 
     @classmethod
+    def carried_on(cls, origin: "Grant", *, amount: int, ends_at: datetime, now: datetime) -> "Grant":
+        """What a period left, in the next one."""
+        assert origin.expires_at is not None
+        rule, period = origin.base_rule + ROLLED, f"{origin.expires_at.isoformat()}/{ends_at.isoformat()}"
+        return replace(
+            origin,
+            id=fact_id("grant", origin.account_id, rule, period),
+            amount=amount,
+            remaining=amount,
+            starts_at=origin.expires_at,
+            expires_at=ends_at,
+            rule=rule,
+            period=period,
+            payment_id=None,
+            paid_minor=None,
+            created_at=now,
+            burnt=0,
+            expired=0,
+            rolled=0,
+            heir=None,
+        )
+
+    @classmethod
     def bought(cls, payment: PaymentSettled, *, grant_id: UUID, now: datetime) -> "Grant":
         """What a settled payment gives: a bundle from now on, a subscription's payment for the paid period."""
         for_period = payment.kind == "subscription"
@@ -112,14 +154,22 @@ class Grant:
 
     @classmethod
     def adjusted(
-        cls, *, grant_id: UUID, account_id: UUID, amount: int, rule: str, expires_at: datetime | None, now: datetime
+        cls,
+        *,
+        grant_id: UUID,
+        account_id: UUID,
+        amount: int,
+        rule: str,
+        expires_at: datetime | None,
+        now: datetime,
+        unit: Unit = Unit.CREDIT,
     ) -> "Grant":
         """What an operator, or a correction, gives."""
         return cls(
             id=grant_id,
             account_id=account_id,
             source=GrantSource.ADJUSTMENT,
-            unit=Unit.CREDIT,
+            unit=unit,
             amount=amount,
             remaining=amount,
             priority=PRIORITY[GrantSource.ADJUSTMENT],

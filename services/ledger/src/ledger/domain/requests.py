@@ -14,3 +14,15 @@ class RequestFilter:
     model: str | None = None
     outcome: str | None = None
     api_key_id: UUID | None = None
+    project_id: UUID | None = None
+    min_price_nano: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFilter:
+    """Which movements to list; None is any."""
+
+    account_id: UUID
+    kind: str | None = None
+    booked_from: datetime | None = None
+    booked_to: datetime | None = None

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from kit.http import Problem
 from kit.identity import ServiceDep
 from ledger.adapters.positions import UsagePositions
-from ledger.entrypoints.http import PROBLEMS, DatabaseDep
-from ledger.schemas import SnapshotRequest
+from ledger.entrypoints.access import PROBLEMS, DatabaseDep
+from ledger.schemas.internal import SnapshotRequest
 from ledger.service.reading import Reading
 
 

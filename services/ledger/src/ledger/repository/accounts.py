@@ -1,6 +1,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,12 +15,52 @@ from ledger.repository.driver import driver
 _COLUMNS = tuple(field.name for field in fields(Account))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM account"  # noqa: S608  # our own column names
 
-_MOVING = ("id", "version", "debt_nano", "transfer_seq", "arming", "armed_base", "crossed")
-_STAGING = """
+_STANDING = (
+    "state",
+    "auth_version",
+    "plan_id",
+    "plan_version",
+    "subscription_id",
+    "activated_at",
+    "levels",
+    "markup_bps",
+    "settings_version",
+    "overage_ceiling_nano",
+    "has_payment_method",
+    "frozen",
+)
+"""What seldom changes."""
+_MOVING = {
+    "id": "uuid",
+    "version": "bigint",
+    "debt_nano": "bigint",
+    "transfer_seq": "bigint",
+    "arming": "integer",
+    "armed_base": "bigint",
+    "armed_tokens": "bigint",
+    "armed_requests": "bigint",
+    "crossed": "text[]",
+    "period_start": "timestamptz",
+    "period_end": "timestamptz",
+    "period_calls": "bigint",
+    "period_tokens": "bigint",
+    "period_value_nano": "bigint",
+    "period_overage_nano": "bigint",
+    "overage_carry": "bigint",
+    "due_at": "timestamptz",
+    "head": "bytea",
+}
+"""What postings move."""
+_STAGING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS moved_account (
-    id uuid, version bigint, debt_nano bigint, transfer_seq bigint, arming integer, armed_base bigint, crossed text[]
+    {", ".join(f"{name} {kind}" for name, kind in _MOVING.items())}
 ) ON COMMIT DELETE ROWS
 """
+_UPDATE = f"""
+UPDATE account AS a SET {", ".join(f"{name} = n.{name}" for name in _MOVING if name != "id")}
+FROM moved_account AS n WHERE a.id = n.id
+"""  # noqa: S608  # our own column names
+_moving_of = attrgetter(*_MOVING)
 
 
 async def insert_account(session: AsyncSession, account_id: UUID, *, now: datetime) -> bool:
@@ -70,28 +111,36 @@ async def update_accounts(session: AsyncSession, accounts: Sequence[Account]) ->
     async with driver(session) as connection:
         await connection.execute(_STAGING)
         await connection.execute("DELETE FROM moved_account")
-        records = [tuple(getattr(account, name) for name in _MOVING) for account in accounts]
-        await connection.copy_records_to_table("moved_account", columns=_MOVING, records=records)
-        await connection.execute(
-            """
-            UPDATE account AS a SET version = n.version, debt_nano = n.debt_nano, transfer_seq = n.transfer_seq,
-                arming = n.arming, armed_base = n.armed_base, crossed = n.crossed
-            FROM moved_account AS n WHERE a.id = n.id
-            """
-        )
+        records = [_moving_of(account) for account in accounts]
+        await connection.copy_records_to_table("moved_account", columns=tuple(_MOVING), records=records)
+        await connection.execute(_UPDATE)
 
 
 async def update_standing(session: AsyncSession, account: Account) -> None:
-    """What seldom changes: state, plan, subscription, activation."""
+    """What seldom changes: state, plan, subscription, activation, settings."""
     await session.execute(
         tables.account.update()
         .where(tables.account.c.id == account.id)
-        .values(
-            state=account.state,
-            auth_version=account.auth_version,
-            plan_id=account.plan_id,
-            plan_version=account.plan_version,
-            subscription_id=account.subscription_id,
-            activated_at=account.activated_at,
-        )
+        .values({name: getattr(account, name) for name in _STANDING})
     )
+
+
+async def list_due(session: AsyncSession, *, now: datetime, limit: int) -> list[UUID]:
+    """Accounts that time alone has something to do with, the longest due first."""
+    columns = tables.account.c
+    rows = await session.execute(
+        select(columns.id).where(columns.due_at <= now).order_by(columns.due_at, columns.id).limit(limit)
+    )
+    return [row.id for row in rows]
+
+
+async def list_unchained(session: AsyncSession, *, after: UUID, limit: int) -> list[UUID]:
+    """The next accounts, by id, whose transfers have no hashes yet."""
+    columns = tables.account.c
+    rows = await session.execute(
+        select(columns.id)
+        .where(columns.id > after, columns.head.is_(None), columns.transfer_seq > 0)
+        .order_by(columns.id)
+        .limit(limit)
+    )
+    return [row.id for row in rows]

@@ -1,6 +1,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -8,8 +8,9 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.event import Part
-from contracts.gateway import Counts
+from contracts.gateway import Allocation, Counts
 from ledger.domain.pricing import CallKey, RatedCall, call_key
+from ledger.domain.usage_days import DayKey, Days, DaySums, add
 from ledger.repository.driver import driver
 
 # A batch comes in by COPY into a table of the connection's own: twelve arrays as parameters cost the driver more than
@@ -64,9 +65,11 @@ _DETAIL_COLUMNS: Final = (
     "upstream_request_id",
 )
 _COUNTS: Final = tuple(Counts.model_fields)
-_DETAIL_TABLE: Final = (*_DETAIL_COLUMNS, *_COUNTS, "iterations", "allocation", "first_seq", "last_seq")
-_details_of = itemgetter(*_DETAIL_COLUMNS)
-_counts_of = itemgetter(*_COUNTS)
+_DETAIL_TABLE: Final = (*_DETAIL_COLUMNS, *_COUNTS, "iterations", "allocation", "operation", "first_seq", "last_seq")
+_TOKENS: Final = ", ".join(f"d.{name}" for name in DaySums._fields if name in _COUNTS)
+_OUTCOME: Final = _DETAIL_COLUMNS.index("outcome")
+_details_of = attrgetter(*_DETAIL_COLUMNS)
+_counts_of = attrgetter(*_COUNTS)
 
 
 class StandingCharge(NamedTuple):
@@ -75,6 +78,9 @@ class StandingCharge(NamedTuple):
     digest: bytes
     outcome: str
     cost_nano: int
+    model: str
+    plan_id: str | None
+    admitted_at: datetime
 
 
 async def insert_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> set[CallKey]:
@@ -97,32 +103,45 @@ async def list_charges(session: AsyncSession, calls: Sequence[RatedCall]) -> dic
     async with driver(session) as connection:
         rows = await connection.fetch(
             """
-            SELECT account_id, id, digest, outcome, cost_nano FROM charge
+            SELECT account_id, id, digest, outcome, cost_nano, model, plan_id, admitted_at FROM charge
             JOIN unnest($1::uuid[], $2::uuid[]) AS n(account_id, id) USING (account_id, id)
             """,
             *_ids(calls),
         )
-    return {call_key(row[0], row[1]): StandingCharge(row[2], row[3], row[4]) for row in rows}
+    return {call_key(row[0], row[1]): StandingCharge(*row[2:]) for row in rows}
 
 
-async def replace_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> None:
-    """Put the real end in the place of an orphaned one (money.md 14)."""
+async def replace_charges(
+    session: AsyncSession,
+    calls: Mapping[CallKey, RatedCall],
+    *,
+    orphans: Mapping[CallKey, StandingCharge],
+    now: datetime,
+) -> Days:
+    """Put the real ends in the place of orphaned ones (money.md 14); what the orphans had added to their days."""
     values = ", ".join(f"{name} = n.{name}" for name in _CHARGE_COLUMNS if name not in {"id", "account_id"})
     async with driver(session) as connection:
-        await _stage(connection, calls, now=now)
+        await _stage(connection, list(calls.values()), now=now)
         await connection.execute(
             f"""
-            UPDATE charge AS c SET {values} FROM arriving_charge AS n
+            UPDATE charge AS c SET {values}, booked_xid = DEFAULT FROM arriving_charge AS n
             WHERE c.account_id = n.account_id AND c.id = n.id AND c.outcome = 'orphaned'
             """  # noqa: S608  # our own column names
         )
-        await connection.execute(
-            """
+        rows = await connection.fetch(
+            f"""
             DELETE FROM usage_detail AS d USING unnest($1::uuid[], $2::uuid[]) AS n(account_id, id)
             WHERE d.account_id = n.account_id AND d.id = n.id
-            """,
-            *_ids(calls),
+            RETURNING d.account_id, d.id, d.project_id, d.api_key_id, d.user_id, {_TOKENS}
+            """,  # noqa: S608  # our own column names
+            *_ids(list(calls.values())),
         )
+    days: Days = {}
+    for row in rows:
+        orphan = orphans[call_key(row[0], row[1])]
+        key = DayKey(row[0], orphan.admitted_at.date(), orphan.plan_id or "", orphan.model, *row[2:5])
+        add(days, key, DaySums._make((1, 1, *row[5:], 0, 0, 0, 0, 0, orphan.cost_nano, 0)))
+    return days
 
 
 async def insert_details(session: AsyncSession, calls: Mapping[CallKey, tuple[RatedCall, tuple[int, int]]]) -> None:
@@ -143,7 +162,7 @@ async def _stage(connection: Any, calls: Sequence[RatedCall], *, now: datetime) 
             call.event.id,
             call.event.account_id,
             call.digest,
-            call.event.outcome,
+            call.outcome,
             call.price_nano,
             call.cost_nano,
             "credit",
@@ -168,13 +187,30 @@ def _detail(call: RatedCall, seqs: tuple[int, int]) -> tuple[Any, ...]:
     event = call.event
     iterations, allocation = event.iterations, event.allocation
     return (
-        *_details_of(event.__dict__),
-        *_counts_of(event.counts.__dict__),
-        _json(iterations) if iterations else None,
-        _json(allocation) if allocation else None,
+        *(_details_of(event) if call.duplicate_of is None else _with_outcome(_details_of(event), call.outcome)),
+        *_counts_of(event.counts),
+        _iterations(iterations) if iterations else None,
+        _allocation(allocation) if allocation else None,
+        _operation(call) if event.operation else None,
         *seqs,
     )
 
 
-def _json(parts: Sequence[Part]) -> str:
+def _with_outcome(details: tuple[Any, ...], outcome: str) -> tuple[Any, ...]:
+    return (*details[:_OUTCOME], outcome, *details[_OUTCOME + 1 :])
+
+
+def _iterations(parts: Sequence[Part]) -> str:
     return orjson.dumps([part.model_dump(mode="json") for part in parts]).decode()
+
+
+def _allocation(parts: Sequence[Allocation]) -> str:
+    shown = [{"slice_id": str(one.slice_id), "unit": one.unit, "amount": str(one.amount)} for one in parts]
+    return orjson.dumps(shown).decode()
+
+
+def _operation(call: RatedCall) -> str:
+    operation = call.event.operation
+    assert operation is not None
+    shown = {**operation.model_dump(mode="json"), "duplicate_of": call.duplicate_of and str(call.duplicate_of)}
+    return orjson.dumps(shown).decode()

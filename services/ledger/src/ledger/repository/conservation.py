@@ -41,7 +41,7 @@ WHERE a.debt_nano <> -coalesce(b.balance, 0) LIMIT :shown
 )
 CHARGES: Final = """
 WITH moved AS (
-    SELECT account_id, charge_id, sum(amount) FILTER (WHERE kind = 'deduction') AS price,
+    SELECT account_id, charge_id, sum(amount) FILTER (WHERE kind = 'deduction' AND unit = 'credit') AS price,
         sum(CASE kind WHEN 'cost' THEN amount WHEN 'cost_reversal' THEN -amount END) AS cost
     FROM transfer WHERE charge_id IS NOT NULL GROUP BY account_id, charge_id
 )

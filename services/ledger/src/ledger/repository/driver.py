@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
+from asyncpg.pgproto import pgproto
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+NOBODY: Final[UUID] = pgproto.UUID("00000000-0000-0000-0000-000000000000")
+"""The nil UUID in the driver's own class, which hashes and travels without Python."""
 _BEGUN: Final = "driver_begun"
 
 

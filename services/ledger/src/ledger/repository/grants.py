@@ -1,6 +1,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from ledger import tables
 from ledger.domain.grants import Grant, GrantSource
 from ledger.repository.driver import driver
 
-_COLUMNS = tuple(field.name for field in fields(Grant))
+_COLUMNS = tuple(field.name for field in fields(Grant) if field.name != "heir")
 _SOURCES = {source.value: source for source in GrantSource}
 _UNITS = {unit.value: unit for unit in Unit}
 _NAMES = ", ".join(_COLUMNS)
+_values_of = attrgetter(*_COLUMNS)
 
 
 async def list_grants(
@@ -38,17 +40,55 @@ async def list_grants(
     return found
 
 
+async def list_burnable(
+    session: AsyncSession, account_ids: Collection[UUID], *, alive_at: datetime, also: Sequence[UUID] = ()
+) -> dict[UUID, list[Grant]]:
+    """Per account, the grants with something left, those whose booked expiry a call of `alive_at` could book back,
+    and those that `also` names.
+    """
+    found: dict[UUID, list[Grant]] = {account_id: [] for account_id in account_ids}
+    async with driver(session) as connection:
+        rows = await connection.fetch(
+            f"""
+            SELECT {_NAMES} FROM "grant" WHERE account_id = ANY($1::uuid[])
+                AND (remaining > 0 OR (expired > 0 OR rolled > 0) AND expires_at > $2 OR id = ANY($3::uuid[]))
+            """,  # noqa: S608  # our own column names
+            list(account_ids),
+            alive_at,
+            list(also),
+        )
+    for row in rows:
+        found[row["account_id"]].append(_grant(row))
+    return found
+
+
+async def list_ending_after(session: AsyncSession, account_id: UUID, *, after: datetime) -> list[Grant]:
+    """All grants of an account that end after an instant, used up or not; ask under the account's lock."""
+    async with driver(session) as connection:
+        rows = await connection.fetch(
+            f'SELECT {_NAMES} FROM "grant" WHERE account_id = $1 AND expires_at > $2',  # noqa: S608
+            account_id,
+            after,
+        )
+    return [_grant(row) for row in rows]
+
+
 async def has_grant(session: AsyncSession, account_id: UUID, *, rule: str, period: str) -> bool:
     """Whether the account got this rule's grant for this period; ask under the account's lock."""
     columns = tables.grant.c
-    known = exists().where(columns.account_id == account_id, columns.rule == rule, columns.period == period)
+    known = exists().where(
+        columns.account_id == account_id,
+        columns.rule == rule,
+        columns.period == period,
+        columns.is_withdrawn.is_(False),
+    )
     return bool(await session.scalar(select(known)))
 
 
 async def insert_grants(session: AsyncSession, grants: Sequence[Grant]) -> None:
     if not grants:
         return
-    records = [tuple(getattr(grant, name) for name in _COLUMNS) for grant in grants]
+    records = [_values_of(grant) for grant in grants]
     async with driver(session) as connection:
         await connection.copy_records_to_table("grant", columns=_COLUMNS, records=records)
 
@@ -59,11 +99,17 @@ async def update_remaining(session: AsyncSession, grants: Sequence[Grant]) -> No
     async with driver(session) as connection:
         await connection.execute(
             """
-            UPDATE "grant" AS g SET remaining = n.remaining
-            FROM unnest($1::uuid[], $2::bigint[]) AS n(id, remaining) WHERE g.id = n.id
+            UPDATE "grant" AS g SET remaining = n.remaining, burnt = n.burnt, expired = n.expired, rolled = n.rolled,
+                is_withdrawn = n.is_withdrawn
+            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
+                AS n(id, remaining, burnt, expired, rolled, is_withdrawn) WHERE g.id = n.id
             """,
             [grant.id for grant in grants],
             [grant.remaining for grant in grants],
+            [grant.burnt for grant in grants],
+            [grant.expired for grant in grants],
+            [grant.rolled for grant in grants],
+            [grant.is_withdrawn for grant in grants],
         )
 
 

@@ -1,26 +1,64 @@
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger.domain.book import AccountBook
+from ledger.domain.chain import GENESIS, extend
 from ledger.domain.transfers import Transfer
 from ledger.repository.accounts import update_accounts
 from ledger.repository.driver import driver
 from ledger.repository.grants import insert_grants, update_remaining
 
-
-async def insert_transfers(session: AsyncSession, transfers: Iterable[Transfer]) -> None:
-    async with driver(session) as connection:
-        await connection.copy_records_to_table("transfer", columns=Transfer._fields, records=transfers)
+_COLUMNS: Final = (*Transfer._fields, "hash")
+_NAMES: Final = ", ".join(Transfer._fields)
 
 
 async def save_books(session: AsyncSession, books: Iterable[AccountBook]) -> None:
-    """Write what was posted to locked accounts: grants, transfers, remains, and the account rows."""
+    """Write what was posted to locked accounts: grants, transfers with their hashes, remains, and the account rows."""
     books = list(books)
     await insert_grants(session, [grant for book in books for grant in book.new_grants])
-    await insert_transfers(session, chain.from_iterable(book.transfers for book in books))
+    await _insert_linked(session, [book for book in books if book.transfers])
     new = {grant.id for book in books for grant in book.new_grants}
     moved = [grant for book in books for grant in book.moved.values() if grant.id not in new]
     await update_remaining(session, moved)
     await update_accounts(session, [book.account for book in books])
+
+
+async def _insert_linked(session: AsyncSession, books: Sequence[AccountBook]) -> None:
+    """Append each book's transfers to its account's chain; the new heads go to the account rows."""
+    records: list[tuple[object, ...]] = []
+    for book in books:
+        account, transfers = book.account, book.transfers
+        head = account.head
+        if head is None:
+            first = transfers[0].seq
+            head = GENESIS if first == 1 else await link_older(session, account.id, before=first)
+        hashes = extend(head, transfers)
+        account.head = hashes[-1]
+        records += [(*transfer, link) for transfer, link in zip(transfers, hashes, strict=True)]
+    if records:
+        async with driver(session) as connection:
+            await connection.copy_records_to_table("transfer", columns=_COLUMNS, records=records)
+
+
+async def link_older(session: AsyncSession, account_id: UUID, *, before: int) -> bytes:
+    """Hash the transfers from before there was a chain; ask under the account's lock. Returns the last one's hash."""
+    async with driver(session) as connection:
+        rows = await connection.fetch(
+            f"SELECT {_NAMES} FROM transfer WHERE account_id = $1 AND seq < $2 ORDER BY seq",  # noqa: S608  # our own column names
+            account_id,
+            before,
+        )
+        hashes = extend(GENESIS, [Transfer(*row) for row in rows])
+        await connection.execute(
+            """
+            UPDATE transfer AS t SET hash = n.hash FROM unnest($2::bigint[], $3::bytea[]) AS n(seq, hash)
+            WHERE t.account_id = $1 AND t.seq = n.seq AND t.hash IS NULL
+            """,
+            account_id,
+            [row["seq"] for row in rows],
+            hashes,
+        )
+    return hashes[-1] if hashes else GENESIS

@@ -15,6 +15,7 @@ from ledger.domain.grants import Grant
 from ledger.domain.transfers import ADJUSTMENTS, TransferKind
 from ledger.errors import AmountError, InsufficientCreditsError, UnknownAccountError
 from ledger.repository import money_in as repository
+from ledger.service.auditing import Act, Auditing
 from ledger.service.catalogue import Catalogue
 from ledger.service.saving import lock_book, save
 
@@ -54,7 +55,7 @@ class Adjusting:
         """Give credits as a grant, or take them in burn order: to zero at most unless debt is allowed."""
         now, adjustment_id = self.clock.now(), uuid7(self.clock)
         try:
-            book = await lock_book(session, wanted.account_id, now=now)
+            book = await lock_book(session, wanted.account_id, now=now, catalogue=self.catalogue)
         except MissingReferentError:
             raise UnknownAccountError("There is no such account.", field="account_id") from None
         grant = self._post(book, wanted, adjustment_id=adjustment_id)
@@ -70,6 +71,15 @@ class Adjusting:
             created_at=now,
         )
         await save(session, [book], catalogue=self.catalogue, now=now)
+        act = Act(
+            account_id=wanted.account_id,
+            actor_user_id=wanted.actor_user_id,
+            action="credits.adjust",
+            target=f"account:{wanted.account_id}",
+            reason=wanted.reason,
+            after={"adjustment_id": str(adjustment_id), "amount_nano": str(wanted.amount_nano)},
+        )
+        await Auditing(self.clock).record(session, act)
         return Adjusted(
             adjustment_id=adjustment_id,
             grant_id=grant.id if grant else None,

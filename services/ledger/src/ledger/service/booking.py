@@ -3,36 +3,34 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.gateway import UsageRecorded
 from kit import logging, metrics
 from kit.clock import Clock
 from kit.consumer import Batch
-from kit.errors import DomainError, MissingReferentError
-from kit.ids import uuid7_instant
 from kit.received import Received
 from ledger.domain.book import AccountBook
-from ledger.domain.pricing import ORPHANED, CallKey, RatedCall, rate
-from ledger.metrics import ADMISSION_SKEWED, CALLS_BOOKED, ORPHANS_REPLACED, ORPHANS_SKIPPED
-from ledger.repository.accounts import list_known
+from ledger.domain.operations import same_end
+from ledger.domain.pricing import DUPLICATE, ORPHANED, CallKey, RatedCall
+from ledger.domain.usage_days import days_of, taken_out
+from ledger.metrics import CALLS_BOOKED, ORPHANS_REPLACED, ORPHANS_SKIPPED
+from ledger.repository.burns import settle_charges
 from ledger.repository.charges import StandingCharge, insert_charges, insert_details, list_charges, replace_charges
+from ledger.repository.usage_days import add_usage_days
+from ledger.service.arriving import Bounds, rated_arrivals
 from ledger.service.catalogue import Catalogue
-from ledger.service.saving import account_referent, lock_books, save
-from rating import PriceBook
+from ledger.service.operations import Arrival, Keyed, claim_keys
+from ledger.service.saving import lock_books, save
 
 log = logging.get(__name__)
 
 GROUP: Final = "ledger"
-FUTURE: Final = timedelta(days=1)
-SKEW: Final = timedelta(seconds=60)
-YEAR: Final = timedelta(days=365)
 
 Verdict = Literal["replaces", "repeated", "skipped", "conflict"]
-Arrival = tuple[RatedCall, Received[UsageRecorded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,60 +44,36 @@ class Booking:
     async def book_usage(self, session: AsyncSession, batch: Batch) -> None:
         """Charge what is new, pass over what is known, park what must wait, set aside what cannot be."""
         now = self.clock.now()
-        arrivals = await self._rated(session, batch, now=now)
-        chosen = _distinct(arrivals, batch)
+        bounds = Bounds.at(now, books_years=self.books_years)
+        arrivals = await rated_arrivals(session, batch, catalogue=self.catalogue, bounds=bounds)
+        keyed = await claim_keys(session, arrivals, batch, now=now)
+        chosen = _distinct(keyed.arrivals, batch)
         calls = [call for call, _ in sorted(chosen.values(), key=lambda arrival: arrival[0].event.id.int)]
-        if not calls:
+        if not calls and not keyed.refused:
             return
         new = await insert_charges(session, calls, now=now)
-        oldest = min(call.event.admitted_at for call in calls)
-        books = await lock_books(session, {call.event.account_id for call in calls}, alive_at=oldest, now=now)
+        books = await _locked(session, calls, keyed, catalogue=self.catalogue, now=now)
         standing = await list_charges(session, [call for call in calls if call.key not in new])
         replacing = _replacing(chosen, standing, batch)
-        if replacing:
-            await replace_charges(session, replacing, now=now)
-        booked = _post(calls, books, new=new, replaced={call.key: standing[call.key] for call in replacing})
+        days = await replace_charges(session, replacing, orphans=standing, now=now) if replacing else {}
+        booked = _post(calls, books, new=new, replaced={key: standing[key] for key in replacing})
+        posted = [call for call, _ in booked.values()]
+        await settle_charges(session, posted)
         await insert_details(session, booked)
+        await add_usage_days(session, days_of(posted, {key: taken_out(sums) for key, sums in days.items()}))
         await save(session, list(books.values()), catalogue=self.catalogue, now=now)
 
-    async def _rated(self, session: AsyncSession, batch: Batch, *, now: datetime) -> list[Arrival]:
-        sound = [received for received in batch.received if self._is_sound(received, batch, now=now)]
-        known = await list_known(session, {received.event.account_id for received in sound})
-        prices = await self.catalogue.books(session)
-        arrivals: list[Arrival] = []
-        for received in sound:
-            if received.event.account_id not in known:
-                batch.park(received, account_referent(received.event.account_id))
-            elif (call := _rate(received, batch, prices)) is not None:
-                arrivals.append((call, received))
-        return arrivals
 
-    def _is_sound(self, received: Received[UsageRecorded], batch: Batch, *, now: datetime) -> bool:
-        event = received.event
-        if event.id.version != 7:
-            batch.reject(received, "the call id is not a UUIDv7")
-            return False
-        made_at = uuid7_instant(event.id)
-        if max(made_at, event.admitted_at) > now + FUTURE:
-            batch.reject(received, "the call is from the future")
-            return False
-        if min(made_at, event.admitted_at) < now - self.books_years * YEAR:
-            batch.reject(received, "the call is older than the books")
-            return False
-        if abs(made_at - event.admitted_at) > SKEW:
-            ADMISSION_SKEWED.inc()
-            log.error("ledger.admission_skewed", call_id=str(event.id), gateway=event.gateway_instance)
-        return True
-
-
-def _rate(received: Received[UsageRecorded], batch: Batch, prices: Mapping[int, PriceBook]) -> RatedCall | None:
-    try:
-        return rate(received.event, digest=received.envelope.digest, books=prices)
-    except MissingReferentError as missing:
-        batch.park(received, missing.referent)
-    except DomainError as error:
-        batch.reject(received, f"{error.code}: {error.detail}")
-    return None
+async def _locked(
+    session: AsyncSession, calls: Sequence[RatedCall], keyed: Keyed, *, catalogue: Catalogue, now: datetime
+) -> dict[UUID, AccountBook]:
+    """The books of every account that a call touches, be it only to let a refused one's hold go."""
+    oldest = min((call.event.admitted_at for call in calls), default=now)
+    accounts = {call.event.account_id for call in calls} | keyed.refused.keys()
+    books = await lock_books(session, accounts, alive_at=oldest, now=now, catalogue=catalogue)
+    for account_id, call_ids in keyed.refused.items():
+        books[account_id].applied.extend(call_ids)
+    return books
 
 
 def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[CallKey, Arrival]:
@@ -110,7 +84,8 @@ def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[CallKey, Arriva
         if first is None:
             chosen[call.key] = (call, received)
             continue
-        verdict = _verdict(call, digest=first[0].digest, outcome=first[0].event.outcome)
+        alike = same_end(call, first[0].event)
+        verdict = _verdict(call, digest=first[0].digest, outcome=first[0].outcome, is_told_again=alike)
         if verdict == "replaces":
             chosen[call.key] = (call, received)
         _note(verdict, received, batch)
@@ -119,25 +94,28 @@ def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[CallKey, Arriva
 
 def _replacing(
     chosen: Mapping[CallKey, Arrival], standing: Mapping[CallKey, StandingCharge], batch: Batch
-) -> list[RatedCall]:
+) -> dict[CallKey, RatedCall]:
     """Of the calls that are booked already, those whose real end takes the place of an orphaned one."""
-    replacing: list[RatedCall] = []
+    replacing: dict[CallKey, RatedCall] = {}
     for key, booked in standing.items():
         call, received = chosen[key]
-        verdict = _verdict(call, digest=booked.digest, outcome=booked.outcome)
+        again = call.is_told_again or (booked.outcome == call.outcome == DUPLICATE)
+        verdict = _verdict(call, digest=booked.digest, outcome=booked.outcome, is_told_again=again)
         if verdict == "replaces":
-            replacing.append(call)
+            replacing[key] = call
         _note(verdict, received, batch)
     return replacing
 
 
-def _verdict(call: RatedCall, *, digest: bytes, outcome: str) -> Verdict:
+def _verdict(call: RatedCall, *, digest: bytes, outcome: str, is_told_again: bool) -> Verdict:
     """What a call's event is beside an earlier one of the same id (money.md 14, 15)."""
     if call.digest == digest:
         return "repeated"
     if call.is_orphaned:
         return "skipped"
-    return "replaces" if outcome == ORPHANED else "conflict"
+    if outcome == ORPHANED:
+        return "replaces"
+    return "repeated" if is_told_again else "conflict"
 
 
 def _note(verdict: Verdict, received: Received[Any], batch: Batch) -> None:
@@ -156,7 +134,7 @@ def _note(verdict: Verdict, received: Received[Any], batch: Batch) -> None:
 
 def _post(
     calls: Sequence[RatedCall],
-    books: Mapping[Any, AccountBook],
+    books: Mapping[UUID, AccountBook],
     *,
     new: set[CallKey],
     replaced: Mapping[CallKey, StandingCharge],
@@ -172,6 +150,6 @@ def _post(
             booked[call.key] = (call, book.charge(call))
         else:
             book.applied.append(call.event.id)
-    for outcome, number in Counter(call.event.outcome for call, _ in booked.values()).items():
+    for outcome, number in Counter(call.outcome for call, _ in booked.values()).items():
         CALLS_BOOKED.labels(outcome).inc(number)
     return booked

@@ -1,7 +1,7 @@
 """Price books and plans: published, received, and remembered by version, since a version never changes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ from kit import logging, outbox, parking
 from kit.errors import MissingReferentError
 from kit.ids import fact_id
 from ledger.domain.account import Account
-from ledger.domain.pricing import book_referent, model_referent
+from ledger.domain.plans import PlanRates, Plans
+from ledger.domain.pricing import book_referent, model_referent, plan_referent
 from ledger.domain.snapshot import Terms
 from ledger.errors import AmountError, LeadTimeError, PriceBookUnchangedError
 from ledger.repository import catalogue as repository
@@ -33,6 +34,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._books: dict[int, PriceBook] = {}
         self._plans: dict[tuple[str, int], PlanPublished] = {}
+        self._rates: dict[tuple[str, int], PlanRates] = {}
         self._terms: dict[tuple[tuple[str, int] | None, int], Terms] = {}
 
     async def books(self, session: AsyncSession) -> Mapping[int, PriceBook]:
@@ -61,6 +63,14 @@ class Catalogue:
             self._plans[plan_id, version] = known
         return known
 
+    async def plan_rates(self, session: AsyncSession, wanted: Collection[tuple[str, int]]) -> Plans:
+        """How those of the plan versions that are here pay for calls."""
+        for plan_id, version in set(wanted) - self._rates.keys():
+            found = await repository.find_plan(session, plan_id, version)
+            if found is not None:
+                self._rates[plan_id, version] = PlanRates(found)
+        return self._rates
+
     async def terms(self, session: AsyncSession, account: Account, *, book: PriceBook) -> Terms:
         """What the account's calls are subject to while `book` is in force."""
         key = (account.plan, book.version)
@@ -71,17 +81,25 @@ class Catalogue:
         return known
 
 
-def plan_referent(plan_id: str, version: int) -> str:
-    return f"plan:{plan_id}:{version}"
-
-
 async def receive_plan(session: AsyncSession, plan: PlanPublished) -> None:
     """Keep a plan version and let go what waited for it."""
-    if any(not 0 <= allowance.amount <= MAX_AMOUNT for allowance in plan.allowances):
-        raise AmountError("an allowance is neither negative nor beyond all bounds", field="allowances")
+    _check_amounts(plan)
     if await repository.insert_plan(session, plan):
         referents = [plan_referent(plan.plan_id, plan.version)]
         await parking.release(session, *referents, *([CATALOGUE] if plan.default else []))
+
+
+def _check_amounts(plan: PlanPublished) -> None:
+    """What a snapshot will carry must be something that gateways can count with (money.md 2)."""
+    overage = plan.terms.overage
+    amounts: dict[str, list[int | None]] = {
+        "allowances": [amount for one in plan.allowances for amount in (one.amount, one.roll_over_cap)],
+        "soft_limits": [limit.amount for limit in plan.soft_limits],
+        "terms": [overage.nano_per_1k_tokens, plan.terms.request_max_price_nano, plan.terms.open_allowance_nano],
+    }
+    for field, found in amounts.items():
+        if any(amount is not None and not 0 <= amount <= MAX_AMOUNT for amount in found):
+            raise AmountError("an amount of a plan is neither negative nor beyond all bounds", field=field)
 
 
 async def default_plan(session: AsyncSession, *, now: datetime) -> PlanPublished:
@@ -134,7 +152,7 @@ async def _publish(session: AsyncSession, book: PriceBook, *, source: str, now: 
     )
     await outbox.add(session, event)
     models = [name for model, prices in book.models.items() for name in (model, *prices.also)]
-    await parking.release(session, book_referent(book.version), *map(model_referent, models))
+    await parking.release(session, book_referent(book.version), *map(model_referent, [*models, *book.operations]))
     log.info("ledger.price_book_published", version=book.version, effective_at=book.effective_at.isoformat())
     return True
 

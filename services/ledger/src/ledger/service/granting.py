@@ -32,7 +32,7 @@ class Granting:
         now = self.clock.now()
         if not 0 <= payment.grant_amount <= MAX_AMOUNT or not 0 <= payment.paid_minor <= MAX_AMOUNT:
             raise AmountError("a payment's amounts are neither negative nor beyond all bounds", field="grant_amount")
-        book = await lock_book(session, payment.account_id, now=now)
+        book = await lock_book(session, payment.account_id, now=now, catalogue=self.catalogue)
         if await repository.find_payment(session, payment.payment_id) is not None:
             return
         grant = Grant.bought(payment, grant_id=uuid7(self.clock), now=now)

@@ -7,13 +7,14 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.billing import PaymentReversed
+from contracts.money import Unit
 from kit.clock import Clock
 from kit.errors import MissingReferentError
 from kit.ids import uuid7
 from ledger.domain.book import AccountBook
 from ledger.domain.grants import Grant
 from ledger.domain.reversals import Reversal, ReversalState, share_to_take
-from ledger.domain.transfers import STRIPE_CLEARING, TransferKind
+from ledger.domain.transfers import DISPUTES_HELD, STRIPE_CLEARING, TransferKind
 from ledger.errors import ReversalMismatchError
 from ledger.repository import money_in as repository
 from ledger.service.catalogue import Catalogue
@@ -45,7 +46,7 @@ class Reversing:
         if payment.account_id != event.account_id:
             raise ReversalMismatchError("the payment belongs to another account", field="account_id")
         grant_ids = [payment.grant_id] if payment.grant_id else []
-        book = await lock_book(session, event.account_id, now=now, also=grant_ids)
+        book = await lock_book(session, event.account_id, now=now, also=grant_ids, catalogue=self.catalogue)
         before = await repository.list_reversals(session, event.payment_id)
         standing = next((reversal for reversal in before if reversal.reversal_id == event.reversal_id), None)
         reversal = self._after(book, payment, event, standing=standing, before=before)
@@ -72,6 +73,8 @@ class Reversing:
             return None
         if state == "won":
             self._give_back(book, payment, standing)
+        else:
+            _lose(book, payment, standing)
         return replace(standing, state=state)
 
     def _give_back(self, book: AccountBook, payment: Any, reversal: Reversal) -> None:
@@ -80,7 +83,13 @@ class Reversing:
             return
         reference = f"reversal:{reversal.reversal_id}"
         if not grant.expired_at(book.now):
-            book.give_back(grant, taken=reversal.taken_amount, owed=reversal.taken_debt, reference=reference)
+            book.give_back(
+                grant,
+                taken=reversal.taken_amount,
+                owed=reversal.taken_debt,
+                reference=reference,
+                source=DISPUTES_HELD,
+            )
             return
         # What would fall into an expired grant is given anew, and pays what it made debt.
         anew = Grant.adjusted(
@@ -90,9 +99,20 @@ class Reversing:
             rule=reference,
             expires_at=book.now + timedelta(days=RETURNED_DAYS),
             now=book.now,
+            unit=grant.unit,
         )
         if anew.amount:
-            book.open_grant(anew, source=STRIPE_CLEARING, kind=TransferKind.REINSTATEMENT, reference=reference)
+            book.open_grant(anew, source=DISPUTES_HELD, kind=TransferKind.REINSTATEMENT, reference=reference)
+
+
+def _lose(book: AccountBook, payment: Any, reversal: Reversal) -> None:
+    """What was held of a lost dispute is the bank's for good."""
+    grant = book.grant(payment.grant_id) if payment.grant_id else None
+    parts = [(reversal.taken_amount, grant.unit if grant else Unit.CREDIT), (reversal.taken_debt, Unit.CREDIT)]
+    for amount, unit in parts:
+        if amount:
+            kind, reference = TransferKind.DISPUTE, f"reversal:{reversal.reversal_id}"
+            book.record(DISPUTES_HELD, STRIPE_CLEARING, amount, kind=kind, unit=unit, reference=reference)
 
 
 def _take(
@@ -107,7 +127,9 @@ def _take(
             reversed_minor=max(0, event.reversed_minor),
             before=before,
         )
-        taken, owed = book.take_back(grant, share, reference=f"reversal:{event.reversal_id}")
+        # What is disputed is held until the dispute is decided; any other reversal is final.
+        target = DISPUTES_HELD if state == "disputed" else STRIPE_CLEARING
+        taken, owed = book.take_back(grant, share, reference=f"reversal:{event.reversal_id}", target=target)
     return Reversal(
         reversal_id=event.reversal_id,
         payment_id=event.payment_id,

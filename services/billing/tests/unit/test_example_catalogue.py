@@ -1,0 +1,108 @@
+"""The example catalogue sells the plans that were asked for, and none of them makes a loss."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from billing.adapters.catalogue_file import load_catalogue
+from billing.domain.catalogue import PlanSpec, Terms, spec_digest
+from billing.errors import CatalogueError
+from billing.service.catalogue import plan_published
+from billing.service.margins import margins
+from billing.settings import SHIPPED_CATALOGUE
+from contracts.billing import PlanPublished
+from contracts.event import decode
+from rating import parse_book
+
+EXAMPLE = SHIPPED_CATALOGUE.with_name("catalogue.example.toml")
+BOOK = parse_book((Path(__file__).parents[3] / "ledger/src/ledger/price_books/2026-11-21.toml").read_text(), version=1)
+AT = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def published(plan_id: str) -> PlanPublished:
+    spec = load_catalogue(EXAMPLE).plans[plan_id]
+    event = plan_published(Terms(plan_id, 1, spec_digest(spec, "usd"), "usd", spec), effective_at=AT)
+    again = decode(event.encode("billing"), {PlanPublished.type: PlanPublished}).event
+    assert isinstance(again, PlanPublished)
+    return again
+
+
+@pytest.mark.parametrize(
+    ("plan_id", "tokens", "policy", "rate_nano", "renewal"),
+    [
+        ("free", 100_000, "block", None, "ledger"),
+        ("pro", 2_000_000, "bill", 20_000_000, "subscription"),
+        ("enterprise", 10_000_000, "bill", 15_000_000, "subscription"),
+    ],
+)
+def test_token_plans_are_published_as_they_were_asked_for(
+    plan_id: str, tokens: int, policy: str, rate_nano: int | None, renewal: str
+) -> None:
+    plan = published(plan_id)
+
+    (allowance,) = plan.allowances
+    overage = plan.terms.overage
+    assert (allowance.unit, allowance.amount, allowance.valid_days) == ("token", tokens, None)
+    assert (overage.policy, overage.nano_per_1k_tokens, plan.renewal) == (policy, rate_nano, renewal)
+
+
+def test_bundles_fair_use_and_pay_per_use_are_there() -> None:
+    catalogue = load_catalogue(EXAMPLE)
+
+    assert sorted(one.requests for one in catalogue.bundles.values() if one.requests) == [10, 25]
+    assert [(one.amount, one.then) for one in published("unlimited").soft_limits] == [
+        (200, "throttle"),
+        (1_000, "block"),
+    ]
+    pay = published("pay_per_use")
+    assert (pay.kind, pay.markup_bps, pay.allowances) == ("pay_per_use", 1_500, ())
+
+
+def test_nothing_of_the_example_can_make_a_loss_and_plans_earn_half_typically() -> None:
+    """(money.md 20)."""
+    found = {one.offer_id: one for one in margins(load_catalogue(EXAMPLE), BOOK, at=AT)}
+
+    assert not [one.offer_id for one in found.values() if one.is_loss]
+    for plan_id in ("pro", "enterprise", "unlimited"):
+        assert all((one.typical_bps or 0) >= 5_000 for one in found[plan_id].margins), plan_id
+
+
+def test_a_plan_that_bills_tokens_below_their_cost_is_a_loss() -> None:
+    """(money.md 20)."""
+    catalogue = load_catalogue(EXAMPLE)
+    pro = catalogue.plans["pro"]
+    cheap = pro.model_copy(update={"terms": pro.terms.model_copy(update={"weights": ()}), "models": None})
+    worse = catalogue.model_copy(update={"plans": {**catalogue.plans, "pro": cheap}})
+
+    assert [one.offer_id for one in margins(worse, BOOK, at=AT) if one.is_loss] == ["pro"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (("tokens = 100_000 }", 'tokens = 100_000, credits = "1" }'), "plans.free.allowances.0"),
+        (('renewal = "ledger"', 'renewal = "never"'), "plans.free.renewal"),
+        (("hundredths = 500", "hundredths = -1"), "plans.free.terms.weights.0.hundredths"),
+        (('then = "block"', 'then = "shout"'), "plans.unlimited.soft_limits.1.then"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], field: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    path.write_text(EXAMPLE.read_text().replace(change[0], change[1], 1))
+
+    with pytest.raises(CatalogueError, match=field):
+        load_catalogue(path)
+
+
+def test_offers_from_before_keep_their_digests() -> None:
+    """Otherwise an update of the product would publish a new version of every plan."""
+    digests = {name: spec_digest(spec, "usd")[:12] for name, spec in load_catalogue(SHIPPED_CATALOGUE).offers().items()}
+
+    assert digests == {
+        "trial": "2f71c9ea4b8d",
+        "starter": "a6ac666f7359",
+        "credits_10": "7a2d70eef0fc",
+        "credits_25": "9941338d7ca8",
+    }
+    assert isinstance(load_catalogue(SHIPPED_CATALOGUE).plans["trial"], PlanSpec)

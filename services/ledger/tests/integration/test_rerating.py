@@ -1,0 +1,236 @@
+"""Re-rating moves the difference, once, and gives back what a call itself took (money.md 23)."""
+
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from factories import CREDIT, MODEL, Factory
+from harness import Ledger
+
+from contracts.gateway import Counts, IterationCounts
+from kit.clock import ManualClock
+from ledger.domain.rerating import Booked, Rerater
+from ledger.errors import UnknownPriceBookError
+from ledger.repository.rerating import Span
+from ledger.service.catalogue import publish_book
+from ledger.service.refunding import Refund, Refunding
+from ledger.service.rerating import Rerating
+from ledger.settings import SHIPPED_BOOK
+from rating import TokenCounts, Usage, charge, parse_book
+
+NewAccount = Callable[[], Awaitable[UUID]]
+CLASSES = tuple(Counts.model_fields)[:5]
+HALF_NANO = 1_725_000
+CALL_NANO = 3_450_000
+
+
+class Bench:
+    """A ledger with a second price book: the model's input costs something else."""
+
+    def __init__(self, ledger: Ledger, make: Factory, clock: ManualClock) -> None:
+        self.ledger, self.make, self.clock = ledger, make, clock
+        self.rerating = Rerating(ledger.database, ledger.catalogue, clock)
+        self.started = clock.now()
+
+    async def publish(self, *, input_credits: str) -> int:
+        """The next version: what the model's input costs per million tokens."""
+        text = self.text(input_credits)
+        async with self.ledger.database.transaction() as session:
+            book = await publish_book(
+                session, text, now=self.clock.now(), effective_at=self.clock.now() + timedelta(minutes=6)
+            )
+        return book.version
+
+    @staticmethod
+    def text(input_credits: str) -> str:
+        shipped = SHIPPED_BOOK.read_text()
+        start = shipped.index(f"[models.{MODEL}]")
+        return shipped[:start] + shipped[start:].replace('input = "3"', f'input = "{input_credits}"', 1)
+
+    def span(self, account_id: UUID | None = None) -> Span:
+        return Span(self.started - timedelta(days=1), self.clock.now() + timedelta(minutes=1), account_id)
+
+    async def corrections(self, account_id: UUID) -> list[tuple[int, int]]:
+        rows = await self.ledger.rows(
+            "SELECT n, price_nano FROM charge_correction WHERE account_id = :id ORDER BY call_id, n", id=account_id
+        )
+        return [(row.n, row.price_nano) for row in rows]
+
+
+@pytest.fixture
+def bench(ledger: Ledger, make: Factory, clock: ManualClock) -> Bench:
+    return Bench(ledger, make, clock)
+
+
+async def test_the_preview_shows_the_difference_and_moves_nothing(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    await bench.ledger.deliver(bench.make.usage(account_id), bench.make.usage(account_id))
+    version = await bench.publish(input_credits="1.5")
+
+    shown = await bench.rerating.preview(bench.span(account_id), version=version)
+
+    assert (shown.charges, shown.total.corrected, shown.total.price_nano) == (2, 2, -2 * HALF_NANO)
+    assert await bench.ledger.available(account_id) == 5 * CREDIT - 2 * CALL_NANO
+
+
+async def test_a_cheaper_price_gives_back_into_the_grant_that_paid_and_twice_changes_nothing(
+    bench: Bench, account: NewAccount
+) -> None:
+    account_id = await account()
+    await bench.ledger.deliver(bench.make.usage(account_id), bench.make.usage(account_id))
+    version = await bench.publish(input_credits="1.5")
+
+    first = await bench.rerating.book(bench.span(account_id), version=version)
+    again = await bench.rerating.book(bench.span(account_id), version=version)
+
+    assert (first.total.price_nano, again.total.corrected) == (-2 * HALF_NANO, 0)
+    assert await bench.ledger.available(account_id) == 5 * CREDIT - 2 * HALF_NANO
+    assert await bench.corrections(account_id) == [(1, HALF_NANO), (1, HALF_NANO)]
+
+
+async def test_a_dearer_price_is_charged_and_what_nothing_covers_is_debt(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    tokens = 5 * CREDIT // 3450
+    await bench.ledger.deliver(bench.make.usage(account_id, tokens=tokens))
+    left = await bench.ledger.available(account_id)
+    version = await bench.publish(input_credits="6")
+
+    found = await bench.rerating.book(bench.span(account_id), version=version)
+
+    assert found.total.price_nano == tokens * 3450
+    assert await bench.ledger.available(account_id) == 0
+    assert await bench.ledger.debt(account_id) == tokens * 3450 - left
+
+
+async def test_there_and_back_leaves_the_balance_as_it_was(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    await bench.ledger.deliver(bench.make.usage(account_id))
+    before = await bench.ledger.available(account_id)
+    dearer = await bench.publish(input_credits="9")
+
+    await bench.rerating.book(bench.span(account_id), version=dearer)
+    await bench.rerating.book(bench.span(account_id), version=1)
+
+    assert await bench.ledger.available(account_id) == before
+    assert await bench.corrections(account_id) == [(1, 3 * CALL_NANO), (2, CALL_NANO)]
+
+
+async def test_what_would_fall_into_an_expired_grant_is_given_for_thirty_days(
+    bench: Bench, account: NewAccount, clock: ManualClock
+) -> None:
+    account_id = await account()
+    await bench.ledger.deliver(bench.make.usage(account_id))
+    version = await bench.publish(input_credits="1.5")
+    clock.advance(timedelta(days=20).total_seconds())
+
+    await bench.rerating.book(bench.span(account_id), version=version)
+
+    (grant,) = (await bench.ledger.balance(account_id)).grants
+    assert (grant.source, grant.remaining) == ("adjustment", HALF_NANO)
+    assert grant.expires_at == clock.now() + timedelta(days=30)
+
+
+async def test_the_last_burn_is_given_back_first(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    bench.clock.advance(1)
+    payment = bench.make.settled(account_id)
+    await bench.ledger.deliver(payment)
+    tokens = 6 * CREDIT // 3450
+    await bench.ledger.deliver(bench.make.usage(account_id, tokens=tokens))
+    version = await bench.publish(input_credits="2.7")
+
+    await bench.rerating.book(bench.span(account_id), version=version)
+
+    grants = {grant.source.value: grant.remaining for grant in (await bench.ledger.balance(account_id)).grants}
+    # The trial was taken whole and stays so; the bundle gets its share back.
+    assert grants == {"bundle": 10 * CREDIT + 5 * CREDIT - tokens * 3105}
+
+
+async def test_debt_that_a_call_made_is_forgiven_first(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    await bench.ledger.deliver(bench.make.usage(account_id, tokens=2 * 5 * CREDIT // 3450))
+    version = await bench.publish(input_credits="1.5")
+
+    await bench.rerating.book(bench.span(account_id), version=version)
+
+    assert await bench.ledger.debt(account_id) == 0
+
+
+async def test_a_run_that_was_cut_off_goes_on_and_corrects_each_call_once(
+    bench: Bench, account: NewAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = await account()
+    calls = [bench.make.usage(account_id) for _ in range(7)]
+    await bench.ledger.deliver(*calls)
+    version = await bench.publish(input_credits="1.5")
+    monkeypatch.setattr("ledger.service.rerating.BOOKED_AT_ONCE", 3)
+
+    def stop(charges: int) -> None:
+        if charges >= 3:
+            raise KeyboardInterrupt
+
+    span = bench.span(account_id)
+    with pytest.raises(KeyboardInterrupt):
+        await bench.rerating.book(span, version=version, progress=stop)
+    rest = await bench.rerating.book(span, version=version)
+
+    assert (rest.resumed, rest.charges) == (True, 4)
+    assert await bench.corrections(account_id) == [(1, HALF_NANO)] * 7
+
+
+async def test_a_call_that_was_refunded_is_not_given_back_twice(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    usage = bench.make.usage(account_id)
+    await bench.ledger.deliver(usage)
+    await _refund(bench, account_id, usage.id)
+    version = await bench.publish(input_credits="1.5")
+
+    await bench.rerating.book(bench.span(account_id), version=version)
+
+    assert await bench.ledger.available(account_id) == 5 * CREDIT
+
+
+async def test_an_unknown_version_is_refused_and_an_unpriced_call_stays(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    await bench.ledger.deliver(bench.make.usage(account_id))
+
+    with pytest.raises(UnknownPriceBookError):
+        await bench.rerating.preview(bench.span(account_id), version=99)
+    assert await bench.ledger.available(account_id) == 5 * CREDIT - CALL_NANO
+
+
+def test_the_fast_way_prices_as_the_exact_one() -> None:
+    book = parse_book(SHIPPED_BOOK.read_text(), version=1)
+    chance, at = random.Random(5), datetime.fromisoformat("2026-11-20T00:00:00+00:00")
+    rerater = Rerater(book, {})
+    for _ in range(2_000):
+        model = chance.choice(sorted(book.models))
+        counts = [chance.choice((0, 1, 999, 150_000, 900_000)) for _ in range(5)]
+        markup = chance.choice((0, 1, 1500, 9_999))
+        call = Booked(
+            uuid4(), uuid4(), 0, 0, "completed", markup, model, at, None, None, 0, 0, 0, *counts, 0, 0, 0,
+            None, None, chance.choice((None, "standard", "batch")), None, None, 1, 2,
+        )  # fmt: skip
+        usage = Usage(counts=TokenCounts(**dict(zip(CLASSES, counts, strict=True))), service_tier=call.service_tier)
+        exact = charge(book, usage, model=model, at=at, markup_bps=markup)
+        assert rerater.price(call) == (exact.price_nano, exact.cost_nano)
+
+
+async def test_iterations_are_rated_at_their_own_model(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    inner = (IterationCounts(model=MODEL, counts=Counts(input_tokens=1000)),)
+    await bench.ledger.deliver(bench.make.usage(account_id, iterations=inner))
+    version = await bench.publish(input_credits="1.5")
+
+    found = await bench.rerating.preview(bench.span(account_id), version=version)
+
+    assert found.total.price_nano == -2 * HALF_NANO
+
+
+async def _refund(bench: Bench, account_id: UUID, call_id: UUID) -> None:
+    wanted = Refund(account_id=account_id, request_id=call_id, amount_nano=None, reason="a test", actor_user_id=uuid4())
+    refunding = Refunding(bench.ledger.catalogue, bench.clock)
+    async with bench.ledger.database.transaction() as session:
+        await refunding.refund_call(session, wanted)
