@@ -144,12 +144,12 @@ class Fleet(Faregate):
         """The gateway's processes that serve."""
         return psutil.Process(self.supervisor.pid_of("gateway")).children()
 
-    async def until_all_serve(self, *, timeout_s: float = 40) -> None:
+    async def until_all_serve(self, *, timeout_s: float = 90) -> None:
         """All workers listen and are ready, those that were started again too."""
 
         async def all_serve() -> bool:
-            workers = self.workers()
-            return len(workers) == WORKERS and all(self._listens(worker) for worker in workers)
+            workers = {worker.pid for worker in self.workers()}
+            return len(workers) == WORKERS and workers <= self.listeners()
 
         await until("all workers", all_serve, timeout_s=timeout_s)
 
@@ -177,6 +177,3 @@ class Fleet(Faregate):
         port = self.addresses.port("gateway")
         found = psutil.net_connections("tcp4")
         return {one.pid for one in found if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid}
-
-    def _listens(self, worker: psutil.Process) -> bool:
-        return worker.pid in self.listeners()

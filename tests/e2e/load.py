@@ -11,7 +11,7 @@ from tests.e2e.raw_calls import Answer, Caller
 
 from sandbox.demo.customer import until
 
-PAUSE_S = 0.03
+PAUSE_S = 0.1
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Load:
         async def are_served() -> bool:
             return len(self.served) >= wanted
 
-        await until(f"{count} more calls", are_served, timeout_s=40)
+        await until(f"{count} more calls", are_served, timeout_s=60)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -80,7 +80,9 @@ async def test_an_elastic_plan_spends_at_most_a_step_a_call_beyond_its_balance(
     spent = sum((charge.credits for charge in charges), Decimal(0))
     bound = len(charges) * ELASTIC_STEP_TOKENS * OUTPUT_CREDITS
     beyond = max(Decimal(0), spent - balance)
-    record_property("spent", f"{spent} of {balance}, beyond by {beyond}, bound {bound}")
+    outcomes = Counter(charge.outcome for charge in charges)
+    told = f"beyond by {beyond}, bound {bound}, {outcomes}, answers {statuses(answers)}"
+    record_property("spent", f"{spent} of {balance}, {told}")
     assert left.balance - left.debt == balance - spent
     assert beyond <= bound
     # More than fifty began on their first steps; those that ran dry ended with an error, as streams do.

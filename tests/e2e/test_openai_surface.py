@@ -178,21 +178,37 @@ async def test_a_call_beyond_the_balance_is_402_says_what_is_missing_and_is_not_
     assert Decimal(answer.headers["faregate-balance"]) <= 5
 
 
-@pytest.mark.parametrize(("status", "tries"), [(429, 2), (500, 2), (400, 1)])
+@pytest.mark.parametrize(("status", "tries"), [(500, 2), (400, 1)])
 async def test_the_providers_errors_reach_the_client_and_cost_nothing(
     product: Product, customer: Customer, bill, status: int, tries: int
 ) -> None:
     async with AsyncOpenAI(base_url=f"{customer.gateway_url}/v1", api_key=customer.api_key, max_retries=1) as sdk:
-        with pytest.raises(openai.APIStatusError) as failed:
+        with pytest.raises(openai.APIStatusError, match=f"test-{status}") as failed:
             await sdk.chat.completions.create(
-                model=MODEL, messages=MESSAGES, **scenario(f"{status};message=test-{status};retry_after=1")
+                model=MODEL, messages=MESSAGES, **scenario(f"{status};message=test-{status}")
             )
     answer = await customer.http.get(f"{product.addresses.url('provider')}/sandbox/calls", params={"limit": "50"})
 
     assert failed.value.status_code == status
     assert failed.value.response.request.headers["x-stainless-retry-count"] == str(tries - 1)
-    assert [one["status"] for one in answer.json()].count(status) >= tries
+    assert [one["status"] for one in answer.json()].count(status) == tries
     await bill()
+
+
+async def test_a_providers_429_is_the_operators_and_its_credential_rests_as_long_as_it_says(
+    sdk: AsyncOpenAI, bill
+) -> None:
+    call: Any = {"model": MODEL, "messages": MESSAGES}
+    for text in ("429;retry_after=3", "text"):
+        with pytest.raises(openai.InternalServerError) as refused:
+            await sdk.chat.completions.create(**call, **scenario(text))
+
+        # Not 429, which would say that the customer asked too often.
+        assert refused.value.status_code == 529
+        assert 1 <= int(refused.value.response.headers["retry-after"]) <= 3
+    async with sdk.with_options(max_retries=4) as patient:
+        answer = await patient.chat.completions.create(**call)
+    await bill(counted(answer.usage))
 
 
 async def test_a_customers_rate_is_429_with_the_vendors_headers(product: Product) -> None:

@@ -24,6 +24,7 @@ async def spooled(fleet: Fleet) -> int:
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
+    assert process.returncode == 0
     return sum(one["events"] for one in json.loads(output))
 
 
@@ -83,9 +84,11 @@ async def test_while_kafka_is_away_usage_waits_in_the_spool_and_is_charged_once_
     async with load(caller, callers=6, **CALL) as running:
         await running.until_more_are_served(10)
         await kafka.stop()
-        await running.until_more_are_served(40)
-        waiting = await spooled(fleet)
-        await kafka.start()
+        try:
+            await running.until_more_are_served(40)
+            waiting = await spooled(fleet)
+        finally:
+            await kafka.start()
         await running.until_more_are_served(20)
 
     assert waiting >= 20

@@ -52,7 +52,7 @@ async def test_openais_streams_uses_tools_is_refused_and_is_charged(product: Pro
     assert (seen["badKey"]["name"], seen["badKey"]["retried"]) == ("AuthenticationError", "false")
     assert seen["noModel"]["status"] == 404
     assert (seen["dry"]["status"], seen["dry"]["retried"]) == (402, "false")
-    assert seen["broken"]["status"] == 503
+    assert seen["broken"]["status"] == 500
     await check_charges(customer, seen)
 
 

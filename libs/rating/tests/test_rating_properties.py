@@ -18,6 +18,7 @@ from rating import (
     charge,
     cost_of,
     price_of,
+    total_of,
     worst_case,
 )
 
@@ -99,6 +100,20 @@ def test_no_usage_within_the_bounds_is_priced_above_the_worst_case(book: PriceBo
 
     assert price_of(actual, markup_bps=markup_bps) <= price_of(worst, markup_bps=markup_bps)
     assert actual.nano <= worst.nano
+
+
+@given(call=calls(), at=instants, markup_bps=markups)
+def test_the_sum_without_its_lines_is_the_same_sum(book: PriceBook, call, at, markup_bps):
+    model, _, usage = call
+    tools = book.server_tools.model_copy(update={"code_execution_nano": 5_000_000})
+    priced = book.model_copy(update={"server_tools": tools})
+
+    cost = cost_of(priced, usage, model=model, at=at)
+    total = total_of(priced, usage, model=model, at=at)
+
+    assert total.numerator * cost.denominator == cost.numerator * total.denominator
+    assert total.nano == cost.nano
+    assert price_of(total, markup_bps=markup_bps) == price_of(cost, markup_bps=markup_bps)
 
 
 @given(call=calls(), at=instants, markup_bps=markups)

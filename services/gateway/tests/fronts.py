@@ -121,6 +121,10 @@ def body_of(response: bytes) -> bytes:
     return response.partition(b"\r\n\r\n")[2]
 
 
+UNREAD = "/app/unread"
+"""The app answers here without asking for the body."""
+
+
 class _App:
     """A small ASGI app that records what reaches it and says how many bytes of body there were."""
 
@@ -128,7 +132,7 @@ class _App:
         self._seen = seen
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
+        body, more = b"", scope["path"] != UNREAD
         while more:
             message = await receive()
             body += message.get("body", b"")

@@ -60,7 +60,7 @@ seen.dry = await refusal(() =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey: key }).chat.completions.create({ ...call, model: "claude-fable-5", max_completion_tokens: 120_000 }),
 );
 seen.broken = await refusal(() =>
-  client.chat.completions.create(call, { headers: { "openai-sandbox-scenario": "503" } }),
+  client.chat.completions.create(call, { headers: { "openai-sandbox-scenario": "500" } }),
 );
 seen.calls += 1;
 seen.models = (await client.models.list()).data.map((model) => model.id);

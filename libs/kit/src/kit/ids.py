@@ -1,7 +1,7 @@
 """Ids: time-ordered ones made once, and ones that are a hash of the fact they name."""
 
 import hashlib
-import secrets
+import os
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -15,7 +15,7 @@ _VARIANT: Final = 0b10 << 62
 def uuid7(clock: Clock) -> UUID:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, 74 random bits."""
     milliseconds = int(clock.now().timestamp() * 1000)
-    random = secrets.randbits(74)
+    random = int.from_bytes(os.urandom(10), "big") >> 6
     return UUID(int=(milliseconds << 80) | _VERSION_7 | ((random >> 62) << 64) | _VARIANT | (random & ((1 << 62) - 1)))
 
 

@@ -11,7 +11,7 @@ from rating.errors import (
     UnpricedOptionError,
 )
 from rating.operations import operation_charge, operation_price
-from rating.price import Charge, charge, cost_of, price_of
+from rating.price import Charge, charge, cost_of, price_of, total_of
 from rating.rates import LineKind
 from rating.rows import ModelPrices, OperationPrice, PriceRow, Ratio, ServerToolPrices
 from rating.source import parse_book
@@ -48,5 +48,6 @@ __all__ = [
     "operation_price",
     "parse_book",
     "price_of",
+    "total_of",
     "worst_case",
 ]

@@ -1,4 +1,3 @@
-from dataclasses import dataclass
 from math import lcm
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ class Line(NamedTuple):
         return self.quantity * self.unit_nano * self.numerator
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What the provider asks, exact: `numerator / denominator` nano-credits, and the lines that add up to it."""
 
     numerator: int

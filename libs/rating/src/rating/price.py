@@ -52,6 +52,26 @@ def cost_of(book: PriceBook, usage: Usage, *, model: str, at: datetime) -> Cost:
     return Cost.of(tuple(lines))
 
 
+def total_of(book: PriceBook, usage: Usage, *, model: str, at: datetime) -> Cost:
+    """`cost_of` without its lines: for who needs the sum only, on every call."""
+    counts = usage.counts
+    if usage.iterations or any(counts.server_tool_requests):
+        return cost_of(book, usage, model=model, at=at)
+    rates = book.rates_for(model)
+    if usage.service_tier not in PRICED_TIERS:
+        raise UnpricedOptionError(model, option="service_tier", value=str(usage.service_tier))
+    numerator, denominator = ratio_of(book, rates, geo=usage.inference_geo, batch=usage.is_batch)
+    row = rates.rates_at(at, speed=usage.speed, prompt_tokens=counts.prompt_tokens)
+    nano = (
+        counts.input_tokens * row[0]
+        + counts.cache_write_5m_tokens * row[1]
+        + counts.cache_write_1h_tokens * row[2]
+        + counts.cache_read_tokens * row[3]
+        + counts.output_tokens * row[4]
+    )
+    return Cost(nano * numerator, denominator, ())
+
+
 def price_of(cost: Cost, *, markup_bps: int) -> int:
     """The price in nano-credits: cost and markup, rounded up once."""
     denominator = cost.denominator * WHOLE_BPS

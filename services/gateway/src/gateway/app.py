@@ -1,6 +1,6 @@
 """The composition root: the model API on the protocol, FastAPI for everything else; only it reads settings."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -16,6 +16,9 @@ from gateway.process import SERVICE, Gateway
 from gateway.settings import Settings
 from kit.http import create_app as create_http_app
 from kit.tokens import KeySource
+
+_IN_THE_PROVIDERS_WORDS: Final = ("/v1/", "/api/", "/generate")
+_IN_OURS: Final = ("/v1/requests", "/api/v1/llm/providers")
 
 
 def create_app(
@@ -34,20 +37,21 @@ def create_app(
         "ledger": settings.ledger_url,
         "notifier": settings.notifier_url,
     }
-    served = composition.surfaces()
+    served, serving = composition.surfaces(), settings.serving()
     app = create_http_app(
         service=SERVICE,
         title="Faregate gateway",
         routers=composition.routers(gateway, served, services=services),
         health=gateway.health(),
         lifespan=gateway.running,
+        # The protocol has bounded them before, path by path.
+        max_body_bytes=max(serving.front.model_body_bytes, serving.front.app_body_bytes),
     )
     _answer_in_the_providers_words(app)
     documents.describe_model_api(app)
     app.state.gateway = gateway
     app.state.identity = gateway.identity
     app.state.services = services
-    serving = settings.serving()
     app.state.protocol = serving.protocol(ModelRoutes(composition.model_table(gateway, served), envelope=in_envelope))
     allow_origins(app, serving.cors_origins)
     return app
@@ -60,7 +64,8 @@ def _answer_in_the_providers_words(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         path = request.url.path
         # Calls are listed by the ledger, whose errors are problems like those of every other service.
-        if path.startswith("/v1/") and not path.startswith("/v1/requests") and error.status_code in {404, 405}:
+        in_words = path.startswith(_IN_THE_PROVIDERS_WORDS) and not path.startswith(_IN_OURS)
+        if in_words and error.status_code in {404, 405}:
             return origin.model_api_error(request, status=error.status_code, message=str(error.detail))
         answer: Response = await ordinary(request, error)
         return answer

@@ -96,7 +96,7 @@ def _own_parts(gateway: Gateway, served: list[Surface]) -> own.OwnParts:
         secret=settings.service_secret.get_secret_value().encode(),
         clock=gateway.clock,
         clock_offset_s=settings.clock_offset_s,
-        ready=gateway.admission.ready,
+        ready=gateway.takes_calls,
     )
 
 

@@ -21,40 +21,64 @@ _NOT_FOR_THE_CLIENT: Final = _HOP_BY_HOP | {
 _NOT_FOR_A_SERVICE: Final = _HOP_BY_HOP | {b"host", b"content-length", b"forwarded", b"via", b"x-real-ip"}
 _FROM_A_SERVICE: Final = _HOP_BY_HOP | {b"content-length", b"server", b"date"}
 _PROVIDERS_LIMITS: Final = (b"anthropic-ratelimit-", b"anthropic-priority-", b"anthropic-fast-", b"x-ratelimit-")
+_LONGEST_REMEMBERED: Final = 64
+_MOST_REMEMBERED: Final = 1024
+_CONNECTION_BYTES: Final = len(b"connection")
 
 
 def to_provider(headers: Sequence[Header]) -> list[Header]:
     """A client's headers as the provider may see them: repeats and order kept, credential and origin gone."""
-    return _passed(headers, dropped=_NOT_FOR_THE_PROVIDER, prefixes=_OURS)
+    return _passed(headers, _TO_PROVIDER)
 
 
 def to_client(headers: Sequence[Header]) -> list[Header]:
     """The provider's headers for the client: its limits and organization are the operator's business."""
-    return _passed(headers, dropped=_NOT_FOR_THE_CLIENT, prefixes=_OURS + _PROVIDERS_LIMITS)
+    return _passed(headers, _TO_CLIENT)
 
 
 def to_service(headers: Sequence[Header]) -> list[Header]:
     """A client's headers for one of our services: nobody outside says who a caller is."""
-    return _passed(headers, dropped=_NOT_FOR_A_SERVICE, prefixes=_OURS)
+    return _passed(headers, _TO_SERVICE)
 
 
 def from_service(headers: Sequence[Header]) -> list[Header]:
-    return _passed(headers, dropped=_FROM_A_SERVICE, prefixes=_OURS)
+    return _passed(headers, _OF_SERVICE)
 
 
 def first(headers: Iterable[Header], name: bytes) -> bytes | None:
     return next((value for given, value in headers if given.lower() == name), None)
 
 
-def _passed(headers: Sequence[Header], *, dropped: frozenset[bytes], prefixes: tuple[bytes, ...]) -> list[Header]:
-    passed: list[Header] = []
-    named: frozenset[bytes] | None = None
-    for pair in headers:
-        low = pair[0].lower()
-        if low == b"connection":
-            named = (named or frozenset()) | {word.strip().lower() for word in pair[1].split(b",")}
-        elif low not in dropped and not low.startswith(prefixes):
-            passed.append(pair)
-    if named is None or named <= dropped:
+class _Verdicts(dict[bytes, bool]):
+    """Which names pass, remembered: every call brings the same dozen."""
+
+    def __init__(self, dropped: frozenset[bytes], prefixes: tuple[bytes, ...]) -> None:
+        super().__init__()
+        self.dropped = dropped
+        self._prefixes = prefixes
+
+    def __missing__(self, name: bytes) -> bool:
+        low = name.lower()
+        passes = low not in self.dropped and not low.startswith(self._prefixes)
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[name] = passes
+        return passes
+
+
+_TO_PROVIDER: Final = _Verdicts(_NOT_FOR_THE_PROVIDER, _OURS)
+_TO_CLIENT: Final = _Verdicts(_NOT_FOR_THE_CLIENT, _OURS + _PROVIDERS_LIMITS)
+_TO_SERVICE: Final = _Verdicts(_NOT_FOR_A_SERVICE, _OURS)
+_OF_SERVICE: Final = _Verdicts(_FROM_A_SERVICE, _OURS)
+
+
+def _passed(headers: Sequence[Header], verdicts: _Verdicts) -> list[Header]:
+    passed = [pair for pair in headers if verdicts[pair[0]]]
+    named: set[bytes] = set()
+    for name, value in headers:
+        if len(name) == _CONNECTION_BYTES and name.lower() == b"connection":
+            named.update(word.strip().lower() for word in value.split(b","))
+    if named <= verdicts.dropped:
         return passed
     return [pair for pair in passed if pair[0].lower() not in named]

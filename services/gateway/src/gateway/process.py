@@ -1,5 +1,6 @@
 """All parts of one gateway process, built once, started and stopped in order."""
 
+import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable
@@ -135,7 +136,9 @@ class Gateway:
             instance=settings.instance,
             patience_s=settings.hold_patience_s,
             clock_offset_s=settings.clock_offset_s,
+            spooled=self.durability.spooled,
         )
+        self.durability.on_adopted = self.admission.spool_grew
         self.admission.on_swept = lambda call_id: self.calls.stop(call_id, "swept")
         self.sweeper = Sweeper(
             redis=self.redis,
@@ -204,7 +207,20 @@ class Gateway:
         self.tasks.start("balances", self.balances.run())
         self.tasks.start("sweeper", self.sweeper.run())
 
+    async def takes_calls(self) -> None:
+        """Raise `RuntimeError` while this gateway is not ready."""
+        await asyncio.gather(*(check() for check in self._ready().values()))
+
     def health(self) -> Health:
+        live: dict[str, Check] = {
+            "tasks": self.tasks.live,
+            "admission": self.admission.live,
+            "balances": self.balances.live,
+            "recording": self.durability.live,
+        }
+        return Health(live=live, ready=self._ready(), has_metrics=not self.settings.metrics_address)
+
+    def _ready(self) -> dict[str, Check]:
         async def caught_up() -> None:
             if not self.state.caught_up.is_set():
                 raise RuntimeError("state topics are still being read")
@@ -213,13 +229,7 @@ class Gateway:
             if self.calls.closing:
                 raise RuntimeError("shutting down")
 
-        live: dict[str, Check] = {
-            "tasks": self.tasks.live,
-            "admission": self.admission.live,
-            "balances": self.balances.live,
-            "recording": self.durability.live,
-        }
-        ready: dict[str, Check] = {
+        return {
             "redis": self.admission.ready,
             "recording": self.durability.ready,
             "state": caught_up,
@@ -227,4 +237,3 @@ class Gateway:
             "routing": self.routing.ready,
             "open": open_for_calls,
         }
-        return Health(live=live, ready=ready, has_metrics=not self.settings.metrics_address)

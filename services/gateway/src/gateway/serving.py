@@ -10,14 +10,22 @@ from prometheus_client import start_http_server
 from starlette.types import ASGIApp
 
 from gateway.addresses import networks_of
+from gateway.admission.caller import FLUSH_S
 from gateway.dataplane.cors import Cors
 from gateway.dataplane.front import FrontLimits, ModelRoutes
+from gateway.dataplane.open_calls import AFTER_CUT_S
 from gateway.dataplane.protocol import GatewayProtocol, protocol_class
 from gateway.supervisor import SERVE, Supervisor, Workers, is_worker, stop_with_parent
+from gateway.usage.durability import STOP_S
 from kit.metrics import registry
 
-# After the grace: the last events (5 s each at most, side by side) and their answers.
-_AFTER_GRACE_S = 8
+# After the grace, one after the other: the last events, side by side, and their answers; then what is on its way to
+# Kafka goes to the spool and settlements to Redis; then connections and tasks end.
+_FLUSHED_S = STOP_S + FLUSH_S
+_CLOSED_S = 10
+AFTER_GRACE_S = AFTER_CUT_S + _FLUSHED_S + _CLOSED_S
+"""The longest that a process takes to end after the grace; whoever kills it must wait for longer."""
+
 _BACKLOG = 4096
 _FAILED_TO_START = 3
 
@@ -104,7 +112,7 @@ def config_of(served: Served, limits: ServingLimits) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_graceful_shutdown=int(limits.shutdown_grace_s) + _AFTER_GRACE_S,
+        timeout_graceful_shutdown=int(limits.shutdown_grace_s + AFTER_CUT_S),
     )
 
 
@@ -121,7 +129,7 @@ def _supervise(workers: Workers, limits: ServingLimits) -> None:
         with workers.metrics_folder() as folder:
             if limits.metrics_address:
                 serve_metrics(limits.metrics_address, folder=folder)
-            patience_s = limits.shutdown_grace_s + 2 * _AFTER_GRACE_S
+            patience_s = limits.shutdown_grace_s + AFTER_GRACE_S
             code = Supervisor(workers, folder=folder, patience_s=patience_s).run()
     finally:
         reserved.close()

@@ -14,6 +14,7 @@ from gateway.usage.durability import DurabilitySettings
 from gateway.usage.folders import default_state
 from kit.settings import ServiceSettings
 
+_MODEL_BODIES: Final = frozenset({b"/v1/quote"})
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
 
 
@@ -80,6 +81,7 @@ class Settings(ServiceSettings):
                 body_silence_s=self.body_silence_s,
                 stall_s=self.stall_s,
                 model_body_bytes=self.body_bytes,
+                model_bodies=_MODEL_BODIES,
                 bodies_bytes=self.bodies_bytes,
                 connections=self.connections,
             ),

@@ -61,7 +61,8 @@ class Workers:
             _INSTANCE_VARIABLE: f"{self.instance}-w{number}",
             _METRICS_VARIABLE: folder,
         }
-        return subprocess.Popen(self.command, env=env, stdin=subprocess.PIPE)  # noqa: S603  # our own program
+        with _reloads_ignored():
+            return subprocess.Popen(self.command, env=env, stdin=subprocess.PIPE)  # noqa: S603  # our own program
 
     @contextmanager
     def metrics_folder(self) -> Iterator[str]:
@@ -71,6 +72,16 @@ class Workers:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _reloads_ignored() -> Iterator[None]:
+    """A worker inherits it, so that SIGHUP does not kill one that has not come to listen to it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @dataclass(slots=True)
@@ -96,6 +107,7 @@ class Supervisor:
         """The exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_reload)
         self._running = [_Worker(number) for number in range(1, self.workers.count + 1)]
         while not self._stopping.is_set():
             for worker in self._running:
@@ -109,6 +121,11 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping.set()
+
+    def _on_reload(self, number: int, _frame: FrameType | None) -> None:
+        for worker in self._running:
+            if worker.process is not None:
+                worker.process.send_signal(number)
 
     def _look_after(self, worker: _Worker) -> None:
         now = time.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import orjson
 import pytest
-from services.gateway.tests.fronts import RunningFront, body_of, running_front, wait_until
+from services.gateway.tests.fronts import UNREAD, RunningFront, body_of, running_front, wait_until
 
 from gateway.dataplane.exchange import Exchange
 from gateway.dataplane.framing import HeadLimits
@@ -24,6 +24,7 @@ QUICK = FrontLimits(
     linger_s=0.5,
     model_body_bytes=5000,
     app_body_bytes=2000,
+    model_bodies=frozenset({b"/app/large"}),
 )
 PATHS = pytest.mark.parametrize(("path", "by"), [(b"/v1/messages", "model"), (b"/app", "app")])
 
@@ -148,6 +149,14 @@ def test_pipelined_requests_are_answered_one_by_one_and_in_order(front: RunningF
     assert [len(seen.body) for seen in front.seen] == list(range(60))
 
 
+def test_a_large_body_that_the_app_never_asked_for_does_not_stop_the_connection(front: RunningFront):
+    with front.connect() as wire:
+        wire.send(post(UNREAD.encode(), b"x" * 1_000_000))
+        assert wire.response()[0] == 200
+        wire.send(post(b"/app", b"next"))
+        assert orjson.loads(wire.response()[2])["length"] == 4
+
+
 def test_a_request_behind_a_running_one_is_kept_back():
     running: list[Exchange] = []
     with running_front({("POST", "/v1/slow"): running.append}) as front, front.connect() as wire:
@@ -207,6 +216,13 @@ def test_a_body_over_the_routes_limit_is_refused_announced_or_not(quick: Running
         assert wire.response()[0] == 200
 
     assert len(quick.seen) == 1
+
+
+def test_a_path_of_the_app_may_take_a_model_calls_body(quick: RunningFront):
+    with quick.connect() as wire:
+        wire.send(post(b"/app/large", b"x" * 5000))
+        assert wire.response()[0] == 200
+    assert quick.exchange(post(b"/app/large", b"x" * 5001)).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_client_that_still_sends_reads_the_refusal(quick: RunningFront):

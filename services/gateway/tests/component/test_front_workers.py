@@ -39,6 +39,8 @@ def model(exchange):
 def build():
     if behaviour == "dying":
         os._exit(7)
+    if behaviour == "reloading":
+        signal.signal(signal.SIGHUP, lambda *_: print("reloaded", os.getpid(), flush=True))
     OPEN.set(1)
     app = FastAPI()
     app.include_router(Health(has_metrics=not metrics).router())
@@ -82,7 +84,7 @@ def alive(pids: set[int]) -> set[int]:
     return {pid for pid in pids if pid and Path(f"/proc/{pid}").exists()}
 
 
-def until(condition: Callable[[], bool], *, step: Callable[[], object] = lambda: None, timeout_s: float = 20) -> None:
+def until(condition: Callable[[], bool], *, step: Callable[[], object] = lambda: None, timeout_s: float = 60) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -157,9 +159,27 @@ def test_a_worker_that_died_is_started_again_and_counts_no_more(serve):
         assert running.process.wait(15) == 0
 
 
+def test_a_reload_is_passed_on_to_the_workers_and_ends_nobody(serve):
+    with serve(workers=2, behaviour="reloading") as running:
+        pids = running.workers(2)
+        running.process.send_signal(signal.SIGHUP)
+        told = [f"reloaded {pid}" for pid in pids]
+        until(lambda: all(line in running.log.read_text() for line in told))
+        assert running.process.poll() is None
+        assert running.workers(2) == pids
+
+
+def test_a_reload_does_not_kill_a_worker_that_does_not_listen_yet(serve):
+    with serve(workers=2) as running:
+        pids = running.workers(2)
+        running.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert running.workers(2) == pids
+
+
 def test_workers_that_keep_dying_end_the_gateway_with_an_error(serve):
     with serve(workers=2, behaviour="dying") as running:
-        assert running.process.wait(30) == 1
+        assert running.process.wait(100) == 1
         assert "gateway.workers_keep_dying" in running.log.read_text()
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -16,6 +17,9 @@ import jwt
 import orjson
 import pytest
 
+from contracts.gateway import UsageRecorded
+from gateway.serving import AFTER_GRACE_S
+from gateway.usage.spool_files import unacknowledged
 from kit import apikeys
 from kit.testing import Signer
 from sandbox.outside import serving as serving_outside
@@ -99,7 +103,7 @@ async def process(stack, provider, inside_url: str, log_path, *, port: int) -> A
 
 
 async def ready(port: int, running: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(10), httpx2.AsyncClient() as http:
+    async with asyncio.timeout(60), httpx2.AsyncClient() as http:
         while running.poll() is None:
             with contextlib.suppress(httpx2.TransportError):
                 if (await http.get(f"http://127.0.0.1:{port}/health/ready")).status_code == 200:
@@ -147,6 +151,38 @@ async def test_sigterm_ends_streams_with_an_error_and_their_usage_and_exits_with
     assert "admission.started" in logged
     for secret in (PROMPT, inside.key, provider.api_key, "a-service-secret", "This is the sandbox speaking"):
         assert secret not in logged
+
+
+async def test_sigterm_while_kafka_is_away_closes_calls_spools_their_events_and_exits_with_0_within_the_bound(
+    stack, topics, provider, snapshot_of, book, gateway, tmp_path
+):
+    port = free_port()
+    inside = Inside(issuer=f"http://127.0.0.1:{port}", snapshot_of=snapshot_of)
+    headers = {"x-api-key": inside.key, "anthropic-version": "2023-06-01", "anthropic-sandbox-scenario": "delay_ms=200"}
+    async with (
+        serving_outside(inside, host="127.0.0.1", port=0) as inside_url,
+        process(stack, provider, inside_url, tmp_path / "gateway.log", port=port) as running,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as http,
+    ):
+        read = b""
+        async with http.stream("POST", "/v1/messages", json={**ASK, "stream": True}) as answer:
+            await stack.kafka.stop()
+            try:
+                running.send_signal(signal.SIGTERM)
+                began_s = time.monotonic()
+                async for part in answer.aiter_raw():
+                    read += part
+                code = await asyncio.to_thread(running.wait, 1 + AFTER_GRACE_S)
+                took_s = time.monotonic() - began_s
+            finally:
+                await stack.kafka.start()
+
+    assert (code, answer.status_code) == (0, 200)
+    assert took_s < 1 + AFTER_GRACE_S
+    assert read.rstrip().rpartition(b"\n\n")[2].startswith(b"event: error")
+    (spool,) = (tmp_path / "state").glob("*/spool")
+    usage = [orjson.loads(event.value) for event, _ in unacknowledged(spool) if event.topic == UsageRecorded.type]
+    assert [event["data"]["outcome"] for event in usage] == ["truncated"]
 
 
 @pytest.mark.parametrize("missing", ["FAREGATE_ANTHROPIC_API_KEY", "FAREGATE_GATEWAY_SERVICE_SECRET"])

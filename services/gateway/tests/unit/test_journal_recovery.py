@@ -42,7 +42,7 @@ def admit(running: Durability, *, at: datetime | None = None) -> Admitted:
 async def orphans(running: Durability) -> dict[UUID, dict]:
     async with asyncio.timeout(10):
         await running.recovered.wait()
-    events = [orjson.loads(call.value) for call in await running.publisher.spooled()]
+    events = [orjson.loads(call.value) async for some in running.publisher.spooled() for call in some]
     return {UUID(event["id"]): event["data"] for event in events if event["data"].get("outcome") == "orphaned"}
 
 

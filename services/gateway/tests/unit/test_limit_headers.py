@@ -116,7 +116,8 @@ def test_the_providers_account_and_limits_end_here():
     dropped = [
         b"anthropic-ratelimit-requests-limit", b"Anthropic-RateLimit-Unified-Status", b"anthropic-organization-id",
         b"x-ratelimit-remaining-tokens", b"openai-organization", b"openai-project",
-        b"anthropic-priority-input-tokens-limit", b"set-cookie", b"server", b"transfer-encoding", b"faregate-balance", b"content-length",
+        b"anthropic-priority-input-tokens-limit", b"set-cookie", b"server", b"transfer-encoding", b"faregate-balance",
+        b"content-length",
     ]  # fmt: skip
     given = [*kept, *((name, b"v") for name in dropped), (b"connection", b"x-odd, close")]
     assert to_client(given) == kept[:-1]

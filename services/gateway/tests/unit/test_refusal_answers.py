@@ -10,6 +10,7 @@ from contracts.gateway import RefusalReason
 from contracts.terms import Limits
 from gateway.admission.types import Amounts, Left, LimitState, Rate, Refused
 from gateway.errors import ModelApiError
+from gateway.identity.flood import TooManyRequestsError
 from gateway.surfaces.amount_text import credits_text, rfc3339, spoken
 from gateway.surfaces.refusals import domain_refusal, may_read_balance, refusal
 from kit.errors import ForbiddenError, UnauthenticatedError, UnavailableError
@@ -248,3 +249,13 @@ def test_amounts_and_instants_read_well():
     ]  # fmt: skip
     assert rfc3339(datetime(2026, 11, 21, 23, 59, 59, 1, tzinfo=UTC)) == "2026-11-22T00:00:00Z"
     assert spoken(RESET) == SPOKEN
+
+
+@pytest.mark.parametrize(("retry_after_s", "helps"), [(3, "true"), (600, "false")])
+def test_who_asks_too_often_is_told_when_to_come_back(retry_after_s: int, helps: str):
+    told_so = domain_refusal(TooManyRequestsError("Too many bad keys", retry_after_s=retry_after_s))
+
+    assert (told_so.status, told_so.error_type) == (429, "rate_limit_error")
+    assert (told_so.headers["retry-after"], told_so.headers["x-should-retry"]) == (str(retry_after_s), helps)
+    told_so.envelope = "openai"
+    assert orjson.loads(told_so.body("req_1"))["error"]["code"] == "rate_limit_exceeded"

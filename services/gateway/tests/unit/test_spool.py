@@ -1,4 +1,4 @@
-"""What Kafka does not take waits on disk: synced, bounded, in order, in the same bytes (issue 4, section 4)."""
+"""What Kafka does not take waits on disk: synced, bounded, in order, in the same bytes."""
 
 import asyncio
 import os
@@ -145,7 +145,9 @@ async def test_the_memo_of_an_event_stays_with_it(tmp_path):
     spool = started(tmp_path)
     await stored(spool, outgoing(b"event", memo=b"memo"))
 
-    assert [(event.value, memo) for event, memo in await spool.unacknowledged()] == [(b"event", b"memo")]
+    [[(event, memo)]] = [some async for some in spool.unacknowledged()]
+
+    assert [[(event.value, memo)]] == [[(b"event", b"memo")]]
     spool.close()
 
 

@@ -89,7 +89,7 @@ class World:
                 await asyncio.sleep(0.005)
 
     async def spooled(self) -> list[bytes]:
-        return [call.value for call in await self.publisher.spooled()]
+        return [call.value async for some in self.publisher.spooled() for call in some]
 
 
 @pytest_asyncio.fixture
@@ -127,7 +127,7 @@ async def test_what_is_not_acknowledged_within_the_bound_is_spooled_and_the_link
     await world.until_heard()
 
     assert (world.heard, world.links.doubts) == ([True], ["late"])
-    (call,) = await world.publisher.spooled()
+    [[call]] = [some async for some in world.publisher.spooled()]
     assert call == (ACCOUNT, call_id, b"event", b"memo")
     assert world.journal.open_calls == 0
 

@@ -85,6 +85,9 @@ class Asking:
         await asyncio.gather(*self._rare, return_exceptions=True)
 
     def answered(self, request: AdmissionRequest, people: str, reply: Any, then: Then) -> None:
+        if reply.__class__ is bytes and reply.startswith(b"ok|"):
+            then(self._admitted(request, people, reply))
+            return
         answer = reply if isinstance(reply, Exception) else self._decision(request, people, reply)
         if answer == "reload" or isinstance(answer, RedisLostError):
             self.begin(self._slowly(request, then, asked=answer != "reload"))
@@ -135,9 +138,7 @@ class Asking:
         self, request: AdmissionRequest, people: str, reply: bytes
     ) -> Decision | Literal["reload"] | AdmissionUnavailableError:
         if reply.startswith(b"ok|"):
-            fields = reply.decode().split("|")
-            admitted = decisions.admitted(request, fields)
-            return self._entered(Hold(request, admitted, fields[1], people, fields[2]))
+            return self._admitted(request, people, reply)
         word, _, rest = reply.partition(b"|")
         if word == b"refused":
             fields = reply.decode().split("|")
@@ -152,6 +153,10 @@ class Asking:
         if word == b"reload":
             return "reload"
         return AdmissionUnavailableError("A call with this id has ended already.")
+
+    def _admitted(self, request: AdmissionRequest, people: str, reply: bytes) -> Admitted:
+        fields = reply.decode().split("|")
+        return self._entered(Hold(request, decisions.admitted(request, fields), fields[1], people, fields[2]))
 
     def _again(self, request: AdmissionRequest, people: str, fields: list[str]) -> Admitted:
         known = self._calls.find(request.call_id)

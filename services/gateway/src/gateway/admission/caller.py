@@ -16,7 +16,7 @@ from gateway.admission.connection import RedisConnection
 from gateway.admission.ended_calls import EndedCall, Settled
 from gateway.admission.growing import Extended, Growing
 from gateway.admission.hints import VISIT_AFTER_S, Hints
-from gateway.admission.hold import held_call
+from gateway.admission.hold import Stamped, held_call
 from gateway.admission.learned import LearnedTerms
 from gateway.admission.open_calls import OpenCalls
 from gateway.admission.scripts import AccountScripts, Script, account_keys, calls_key
@@ -31,6 +31,7 @@ from gateway.admission.types import (
     HeldCall,
     SettleAnswer,
     SnapshotSource,
+    SpooledCalls,
 )
 from kit import logging
 from kit.clock import SystemClock
@@ -54,6 +55,7 @@ class Admission:
         patience_s: float,
         clock_offset_s: float = 0.0,
         most_entries: int = MOST_ENTRIES,
+        spooled: SpooledCalls | None = None,
     ) -> None:
         self._redis = redis
         self._instance = instance
@@ -62,7 +64,7 @@ class Admission:
         self._commands = commands = Commands(self._scripts, offset_ms=offset_ms)
         hints = Hints(redis, offset_ms=offset_ms, visit_after_s=min(VISIT_AFTER_S, patience_s))
         self._snapshots = Snapshots(redis=redis, ledger=ledger, offset_ms=offset_ms)
-        self._calls = OpenCalls(redis=redis, hints=hints, commands=commands, patience_s=patience_s)
+        self._calls = OpenCalls(redis=redis, hints=hints, commands=commands, patience_s=patience_s, spooled=spooled)
         self._learned = LearnedTerms()
         allowance = OpenAllowance()
         self._calls.on_entered = allowance.close
@@ -197,6 +199,19 @@ class Admission:
         self.settle_soon(call_id, amounts, then, account_id=account_id)
         return await answered
 
+    def memo(self, call_id: UUID, amounts: Amounts, *, stamped: Stamped | None = None) -> bytes:
+        """What enters an ended call again after a loss of Redis: kept with its event until Kafka has that.
+
+        `stamped` is for calls that no gateway keeps.
+        """
+        hold = self._calls.find(call_id)
+        account_id = UUID(int=0) if hold is None else hold.account_id
+        return self._calls.ended.memo(EndedCall(call_id, account_id, hold, amounts, stamped))
+
+    def spool_grew(self) -> None:
+        """Ended calls of another process are this one's now: see that Redis knows them."""
+        self._calls.spool_grew()
+
     def abandon(self, call_id: UUID) -> None:
         """The call's end could not be stored: its hold is left to the sweeper, which reports it as orphaned."""
         self._calls.abandon(call_id)
@@ -223,9 +238,11 @@ class Admission:
             self._calls.confirmed(call_id)
 
     async def _known(self, account_id: UUID, script: Script) -> Any:
-        """A script's answer about an account that this run of Redis knows."""
+        """A script's answer about an account that this run of Redis knows, with all calls of this gateway."""
         keys, offset_ms = account_keys(account_id), self._commands.offset_ms
         for _ in range(ROUNDS):
+            session = await self._redis.slow.up(within_s=REACH_S)
+            await self._calls.enter(session.run_id)
             reply = await self._redis.attempt(lambda session: session.script(script, keys, offset_ms))
             if reply not in (b"reload", [b"reload"]):
                 return reply
@@ -246,9 +263,15 @@ def _check_positive(amounts: Amounts) -> None:
 
 def _in_range(call_id: UUID, amounts: Amounts) -> Amounts:
     """What scripts count with; anything else is an error of ours, and must not keep a call open for ever."""
-    words = (amounts.credit_nano, amounts.tokens, amounts.requests, amounts.overage_nano, amounts.rate_tokens)
-    if min(words) >= 0 and max(words) <= MAX_AMOUNT:
+    if (
+        0 <= amounts.credit_nano <= MAX_AMOUNT
+        and 0 <= amounts.tokens <= MAX_AMOUNT
+        and 0 <= amounts.requests <= MAX_AMOUNT
+        and 0 <= amounts.overage_nano <= MAX_AMOUNT
+        and 0 <= amounts.rate_tokens <= MAX_AMOUNT
+    ):
         return amounts
+    words = (amounts.credit_nano, amounts.tokens, amounts.requests, amounts.overage_nano, amounts.rate_tokens)
     log.error("admission.price_out_of_range", call_id=str(call_id))
     credit_nano, tokens, requests, overage_nano, rate_tokens = (min(max(word, 0), MAX_AMOUNT) for word in words)
     return Amounts(credit_nano, tokens, requests, overage_nano, rate_tokens, amounts.cost_nano)

@@ -6,7 +6,7 @@ what it took is free at once, and the next sweep reports it as orphaned, which t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -15,9 +15,9 @@ from gateway.admission import metrics
 from gateway.admission.commands import Commands
 from gateway.admission.connection import RedisConnection, Session
 from gateway.admission.hints import Hints
-from gateway.admission.hold import UNKNOWN_CALL, Hold, packed_amounts
+from gateway.admission.hold import UNKNOWN_CALL, Hold, Stamped, packed_amounts, packed_stamped
 from gateway.admission.scripts import AccountScripts, account_keys
-from gateway.admission.types import Amounts, SettleAnswer
+from gateway.admission.types import Amounts, SettleAnswer, Unacknowledged
 from kit import logging
 
 log = logging.get(__name__)
@@ -36,9 +36,12 @@ class EndedCall:
     account_id: UUID
     hold: Hold | None
     amounts: Amounts
+    stamped: Stamped | None = None
 
     def packed(self, ask_after_ms: int) -> str:
         known = UNKNOWN_CALL if self.hold is None else self.hold.packed()
+        if self.hold is None and self.stamped is not None:
+            known = packed_stamped(self.stamped, self.amounts)
         return f"{self.call_id.int:032x}|{ask_after_ms}|{packed_amounts(self.amounts)}|{known}"
 
     @property
@@ -102,17 +105,30 @@ class EndedCalls:
         for at in range(0, len(undone), AT_ONCE):
             await asyncio.gather(*(self._release(*one) for one in undone[at : at + AT_ONCE]))
 
+    def memo(self, ended: EndedCall) -> bytes:
+        """What `enter` needs once nothing but the spool knows of the call; never raises."""
+        return ended.packed(self.ask_after_ms).encode()
+
+    async def enter(self, calls: Sequence[Unacknowledged]) -> int:
+        """Enter ended calls that Redis may have lost; how many. Raises `AdmissionUnavailableError`."""
+        known = [call for call in calls if call.memo]
+        for at in range(0, len(known), AT_ONCE):
+            chunk = known[at : at + AT_ONCE]
+            await asyncio.gather(*(self._tell(call.account_id, call.memo.decode(), b"") for call in chunk))
+        return len(known)
+
     async def _settle(self, ended: EndedCall) -> None:
-        if self._unsettled.get(ended.call_id) is not ended:
-            return
-        keys, packed = account_keys(ended.account_id), ended.packed(self.ask_after_ms)
+        if self._unsettled.get(ended.call_id) is ended:
+            packed = ended.packed(self.ask_after_ms)
+            self.answered(ended, await self._tell(ended.account_id, packed, ended.report))
 
+    async def _tell(self, account_id: UUID, packed: str, report: bytes) -> object:
         async def work(session: Session) -> object:
-            await self._hints.note(session, ended.account_id)
-            offset_ms = self._commands.offset_ms
-            return await session.script(self._scripts.settle, keys, offset_ms, packed, ended.report)
+            await self._hints.note(session, account_id)
+            keys, offset_ms = account_keys(account_id), self._commands.offset_ms
+            return await session.script(self._scripts.settle, keys, offset_ms, packed, report)
 
-        self.answered(ended, await self._redis.attempt(work))
+        return await self._redis.attempt(work)
 
     async def _release(self, call_id: UUID, account_id: UUID) -> None:
         async def work(session: Session) -> bytes:

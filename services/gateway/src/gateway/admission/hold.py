@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote
 from uuid import UUID
 
 from contracts.gateway import Allocation as BookedAllocation
 from contracts.money import Unit
+from gateway.admission.terms import quoted_plan
 from gateway.admission.types import AdmissionRequest, Admitted, Allocation, Amounts, HeldCall
 
 NO_SLICE: Final = "-"
@@ -20,6 +21,41 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_LENGTH: Final = 36
 _FIELDS: Final = 17
+
+
+class Payer(Protocol):
+    """Who pays and spends, and when a customer's hold ends."""
+
+    @property
+    def user_id(self) -> UUID | None: ...
+
+    @property
+    def project_id(self) -> UUID | None: ...
+
+    @property
+    def api_key_id(self) -> UUID | None: ...
+
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+
+class Stamped(Payer, Protocol):
+    """What a call that no gateway keeps was given at admission."""
+
+    @property
+    def admitted_at(self) -> datetime: ...
+
+    @property
+    def plan_id(self) -> str | None: ...
+
+    @property
+    def plan_version(self) -> int | None: ...
+
+    @property
+    def markup_bps(self) -> int: ...
+
+    @property
+    def allocation(self) -> tuple[Allocation, ...]: ...
 
 
 @dataclass(slots=True)
@@ -56,8 +92,20 @@ def packed_amounts(amounts: Amounts) -> str:
     return f"{amounts.credit_nano}|{amounts.tokens}|{amounts.overage_nano}|{amounts.requests}|{amounts.rate_tokens}"
 
 
-def packed_people(request: AdmissionRequest) -> str:
-    """Who pays and spends, and when a customer's hold ends."""
+def packed_stamped(call: Stamped, amounts: Amounts) -> str:
+    """As `Hold.packed` says it, for a call that is known by what was stamped only.
+
+    An allocation does not tell overage from credits: such an amount then counts against all credits.
+    """
+    version = "" if call.plan_version is None else call.plan_version
+    split = ",".join(f"{one.slice_id}:{one.unit[0]}={one.amount}" for one in call.allocation)
+    return (
+        f"{milliseconds_of(call.admitted_at)}|{call.markup_bps}|{version}|{quoted_plan(call.plan_id)}|"
+        f"{packed_amounts(amounts)}|{packed_people(call)}|{split}"
+    )
+
+
+def packed_people(request: Payer) -> str:
     user, project, key = request.user_id, request.project_id, request.api_key_id
     return (
         f"{'' if user is None else f'{user.int:032x}'}|{'' if project is None else f'{project.int:032x}'}|"

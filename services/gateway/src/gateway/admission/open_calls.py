@@ -13,7 +13,7 @@ from gateway.admission.ended_calls import EndedCalls
 from gateway.admission.hints import Hints
 from gateway.admission.hold import Hold
 from gateway.admission.scripts import AccountScripts, account_keys
-from gateway.admission.types import AdmissionUnavailableError
+from gateway.admission.types import AdmissionUnavailableError, SpooledCalls
 from gateway.admission.wire import RedisLostError
 from kit import logging
 
@@ -30,7 +30,15 @@ T = TypeVar("T")
 class OpenCalls:
     """Holds from admission to settlement. `entered_run` is the run of Redis that knows all of them."""
 
-    def __init__(self, *, redis: RedisConnection, hints: Hints, commands: Commands, patience_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        redis: RedisConnection,
+        hints: Hints,
+        commands: Commands,
+        patience_s: float,
+        spooled: SpooledCalls | None = None,
+    ) -> None:
         self._redis = redis
         self._hints = hints
         self._commands = commands
@@ -40,6 +48,8 @@ class OpenCalls:
         self._lost: set[UUID] = set()
         self._entering = asyncio.Lock()
         self.ended = EndedCalls(redis=redis, hints=hints, commands=commands)
+        self._spooled = spooled
+        self._spool_growths = self._growths_entered = 0
         self.entered_run: str | None = None
         self.find = self._open.get
         self.on_entered: Callable[[], None] = lambda: None
@@ -55,7 +65,8 @@ class OpenCalls:
     def abandon(self, call_id: UUID) -> None:
         """Keep the call alive no longer: its end could not be stored, so it is swept and reported as orphaned."""
         self._open.pop(call_id, None)
-        self._lost.discard(call_id)
+        if self._lost:
+            self._lost.discard(call_id)
 
     def undo(self, call_id: UUID, account_id: UUID) -> None:
         """The call never began, and Redis may hold for it: that is given back as soon as Redis answers."""
@@ -75,11 +86,28 @@ class OpenCalls:
             calls = len(self._open) + self.ended.unsettled
             await self._keep_all(run_id)
             await self.ended.settle_waiting()
+            calls += await self._enter_spooled()
             if calls:
                 metrics.REENTERED.inc(calls)
                 log.warning("admission.calls_reentered", calls=calls)
             self.entered_run = run_id
             self.on_entered()
+
+    def spool_grew(self) -> None:
+        """The spool has taken over ended calls of another process: Redis may have lost them."""
+        self._spool_growths += 1
+
+    async def _enter_spooled(self) -> int:
+        """Enter the ended calls that only the spool knows; how many."""
+        growths, calls = self._spool_growths, 0
+        if self._spooled is not None:
+            try:
+                async for some in self._spooled():
+                    calls += await self.ended.enter(some)
+            except OSError as error:
+                raise AdmissionUnavailableError from error
+        self._growths_entered = growths
+        return calls
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -94,6 +122,8 @@ class OpenCalls:
                 session = await self._redis.slow.up(within_s=tick_s)
                 await self.enter(session.run_id)
                 await self.ended.settle_waiting()
+                if self._spool_growths != self._growths_entered:
+                    await self._enter_spooled()
                 if time.monotonic() - beaten >= self._patience_s / BEATS_PER_PATIENCE:
                     beaten = time.monotonic()
                     await self._keep_all(session.run_id)

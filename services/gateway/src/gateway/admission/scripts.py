@@ -8,8 +8,8 @@ from uuid import UUID
 
 from hiredis import pack_command
 
-ACCOUNT_KEYS: Final = ("state", "slices", "calls", "used", "confirmed", "flight", "budgets")
-_CALLS: Final = 2
+ACCOUNT_KEYS: Final = ("state", "calls", "used", "confirmed", "flight", "budgets")
+_CALLS: Final = 1
 _HEX: Final = 32
 _PACKED_WORDS: Final = 4
 
@@ -39,15 +39,17 @@ class AccountScripts:
     """The scripts on one account."""
 
     def __init__(self) -> None:
-        self.admit: Final = load_script("admit", "account", "paying", "limits")
-        self.settle: Final = load_script("settle", "account", "paying", "limits")
-        self.extend: Final = load_script("extend", "account", "paying", "limits")
-        self.keep: Final = load_script("keep", "account")
-        self.release: Final = load_script("release", "account", "limits")
-        self.apply: Final = load_script("apply", "account")
-        self.sweep: Final = load_script("sweep", "account")
+        self.admit: Final = load_script("admit", "account", "paying", "room", "buckets", "checks")
+        self.settle: Final = load_script("settle", "account", "paying", "buckets", "correcting")
+        self.extend: Final = load_script(
+            "extend", "account", "entries", "paying", "room", "buckets", "correcting", "checks"
+        )
+        self.keep: Final = load_script("keep", "account", "entries")
+        self.release: Final = load_script("release", "account", "entries", "buckets", "correcting", "confirming")
+        self.apply: Final = load_script("apply", "account", "entries", "confirming")
+        self.sweep: Final = load_script("sweep", "account", "entries")
         self.terms: Final = load_script("terms", "account")
-        self.standing: Final = load_script("standing", "account", "paying", "limits")
+        self.standing: Final = load_script("standing", "account", "entries", "paying", "room", "buckets")
 
 
 class HintScripts:
@@ -76,7 +78,7 @@ class Command:
     def written(self, account_id: UUID, packed: str, report: bytes) -> bytes:
         a = b"%032x" % account_id.int
         word = packed.encode()
-        return self._template % (a, a, a, a, a, a, a, len(word), word, len(report), report)
+        return self._template % (a, a, a, a, a, a, len(word), word, len(report), report)
 
 
 def written(script: Script, keys: tuple[str, ...], *arguments: str | bytes | int) -> bytes:

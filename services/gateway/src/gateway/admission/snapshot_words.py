@@ -18,50 +18,64 @@ class SnapshotRefusedError(ValueError):
 def snapshot_words(event: BalanceChanged) -> list[str | int]:
     """The words of `apply.lua` from the version on; raises `SnapshotRefusedError`."""
     words = [word for pair in _state(event).items() for word in pair]
-    slices = [_slice(one) for one in event.slices]
     budgets = _budgets(event)
-    counts = (len(words), len(slices), len(budgets))
-    return [event.version, *counts, *words, *slices, *budgets, *(call.hex for call in event.applied)]
+    return [event.version, len(words), len(budgets), *words, *budgets, *(call.hex for call in event.applied)]
 
 
 def _state(event: BalanceChanged) -> dict[str, str | int]:
     """The fields of the account's state; an empty one is removed."""
-    encoded, limits = terms.encode(event), event.limits
+    encoded, limits = terms.encode(event), _limits(event)
     return {
         "state": event.state,
-        "plan_id": terms.quoted_plan(event.plan_id),
-        "plan_version": _optional(event.plan_version),
+        "plan": f"{_optional(event.plan_version)}|{terms.quoted_plan(event.plan_id)}",
+        "slices": "".join(map(_slice, event.slices)),
         "debt": _amount(event.debt_nano),
         "arming": event.arming,
-        "models": "" if event.models is None else "\n" + "".join(f"{model}\n" for model in event.models),
         "digest": terms.digest_of(encoded),
         "terms": encoded.decode(),
+        "most_request": _optional(event.terms.request_max_price_nano),
+        "allowance": _allowance(event),
+        "marks": _marks(event, limits),
+        **limits,
+    }
+
+
+def _marks(event: BalanceChanged, limits: dict[str, str | int]) -> str:
+    """What scripts must look at for this account: l(imits), b(udgets), whether it only w(arns) of overage."""
+    is_limited = any(limit != "" for limit in limits.values())
+    warns = event.terms.overage.policy == "warn"
+    return "-" + "l" * is_limited + "b" * bool(event.budgets) + "w" * warns
+
+
+def _limits(event: BalanceChanged) -> dict[str, str | int]:
+    """What only accounts with limits have; scripts read it for them alone."""
+    limits, near, armed = event.limits, event.terms.near_limit, _armed(event)
+    return {
+        "models": "" if event.models is None else "\n" + "".join(f"{model}\n" for model in event.models),
+        "near_unit": "" if near is None or armed is None else _LETTERS[armed.unit],
+        "near_at": "" if near is None or armed is None else armed.amount * near.percent_left // 100,
         "rpm": _optional(limits.requests_per_minute),
         "tpm": _optional(limits.tokens_per_minute),
         "open": _optional(limits.concurrency),
         "open_member": _optional(limits.member_concurrency),
         "most_tokens": _optional(limits.max_tokens),
         "most_price": _optional(limits.max_price_nano),
-        "most_request": _optional(event.terms.request_max_price_nano),
-        "policy": event.terms.overage.policy,
-        **_allowance(event),
     }
 
 
-def _allowance(event: BalanceChanged) -> dict[str, str | int]:
+def _armed(event: BalanceChanged) -> Armed | None:
     """What is left is measured against what was last granted in the plan's own unit, else in credits."""
     by_unit = {armed.unit: armed for armed in event.armed}
-    armed: Armed | None = by_unit.get(event.terms.unit) or by_unit.get(Unit.CREDIT)
+    return by_unit.get(event.terms.unit) or by_unit.get(Unit.CREDIT)
+
+
+def _allowance(event: BalanceChanged) -> str:
+    """`unit|amount|renews`, as gateways read it in an answer."""
+    armed = _armed(event)
     if armed is None:
-        return dict.fromkeys(("base_unit", "base", "renews", "near_unit", "near_at"), "")
-    near, unit, base = event.terms.near_limit, _LETTERS[armed.unit], _amount(armed.amount)
-    return {
-        "base_unit": unit,
-        "base": base,
-        "renews": "" if armed.renews_at is None else milliseconds_of(armed.renews_at),
-        "near_unit": "" if near is None else unit,
-        "near_at": "" if near is None else base * near.percent_left // 100,
-    }
+        return "||"
+    renews = "" if armed.renews_at is None else milliseconds_of(armed.renews_at)
+    return f"{_LETTERS[armed.unit]}|{_amount(armed.amount)}|{renews}"
 
 
 def _budgets(event: BalanceChanged) -> list[str]:
@@ -81,7 +95,7 @@ def _scope(budget: BudgetState) -> str:
 def _slice(one: Slice) -> str:
     letter = "o" if one.kind == "overage" else _LETTERS[one.unit]
     until = "" if one.expires_at is None else milliseconds_of(one.expires_at)
-    return f"{one.slice_id}:{letter}|{milliseconds_of(one.starts_at)}|{until}|{_amount(one.amount)}"
+    return f"{one.slice_id}:{letter}|{milliseconds_of(one.starts_at)}|{until}|{_amount(one.amount)},"
 
 
 def _optional(limit: int | None) -> str | int:

@@ -1,6 +1,6 @@
 """What callers of admission hand in and get back, and what admission needs from the rest of the gateway."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, Protocol
@@ -34,6 +34,7 @@ __all__ = [
     "Replan",
     "SettleAnswer",
     "SnapshotSource",
+    "SpooledCalls",
     "UnknownAccountError",
 ]
 
@@ -71,8 +72,7 @@ class Allocation(NamedTuple):
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(NamedTuple):
     """What a call is worth in every unit.
 
     `credit_nano` is its price, markup included; `tokens` are weighted plan tokens; `overage_nano` is the price of all
@@ -152,7 +152,7 @@ class AdmissionRequest:
     expires_at: datetime | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Admitted:
     """The hold, and what was stamped at admission; `admitted_at` is Redis time and decides grants, period and price.
 
@@ -259,6 +259,19 @@ class SnapshotSource(Protocol):
         """
         ...
 
+
+class Unacknowledged(Protocol):
+    """An ended call whose event Kafka does not have; `memo` is `Admission.memo`'s, empty for one worth nothing."""
+
+    @property
+    def account_id(self) -> UUID: ...
+
+    @property
+    def memo(self) -> bytes: ...
+
+
+SpooledCalls = Callable[[], AsyncIterator[Sequence[Unacknowledged]]]
+"""All of them, some at a time: a spool is larger than memory. May raise `OSError`."""
 
 OrphanPublisher = Callable[[UUID, UUID, bytes, tuple[BookedAllocation, ...], datetime], Awaitable[None]]
 """`(account_id, call_id, report, allocation, admitted_at)`: publish `orphaned` for a swept call.

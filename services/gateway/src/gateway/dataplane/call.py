@@ -6,7 +6,7 @@ final count, or to the limit that the plan sets.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from gateway.dataplane import call_metrics
@@ -29,7 +29,7 @@ from kit import logging
 
 log = logging.get(__name__)
 
-Arguments = ParamSpec("Arguments")
+Step = TypeVar("Step", bound=Callable[..., None])
 
 _MOST_MESSAGE_BYTES: Final = 64 << 20
 _MOST_ERROR_BYTES: Final = 1 << 20
@@ -37,17 +37,17 @@ _AFTER_STOP_S: Final = 2.0
 _VERSION: Final[Header] = (b"anthropic-version", b"2023-06-01")
 
 
-def guarded(step: Callable[Concatenate["Call", Arguments], None]) -> Callable[Concatenate["Call", Arguments], None]:
+def guarded(step: Step) -> Step:
     """A fault of ours in any step ends the call with an event, and is logged: it never just stops."""
 
     @wraps(step)
-    def run(call: "Call", /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    def run(call: "Call", /, *args: Any) -> None:
         try:
-            step(call, *args, **kwargs)
+            step(call, *args)
         except Exception as error:  # noqa: BLE001  # whatever it is, the call must have its one ending
             call.crashed(error)
 
-    return run
+    return cast("Step", run)
 
 
 class Call:
@@ -281,9 +281,9 @@ class Call:
 
     def note_first_byte(self) -> None:
         if self.progress.first_byte_at is None:
-            self.progress.first_byte_at = self.parts.clock.now()
-            elapsed_s = self.parts.clock.monotonic() - self.order.began_s
-            call_metrics.FIRST_BYTE[self.order.ask.streamed].observe(elapsed_s)
+            clock, order = self.parts.clock, self.order
+            self.progress.first_byte_at = clock.now()
+            call_metrics.first_byte(streamed=order.ask.streamed, began_s=order.began_s, now_s=clock.monotonic())
 
     def _collect(self, data: bytes) -> None:
         self._parts_of_body.append(data)

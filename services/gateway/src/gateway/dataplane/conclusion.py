@@ -9,10 +9,10 @@ from gateway.admission.types import NOTHING, Amounts
 from gateway.dataplane import call_metrics
 from gateway.dataplane.refusing import refuse
 from gateway.errors import ModelApiError, overloaded, unavailable
-from gateway.usage.ending import Cut, Ending, cost_of_ending, ending_of
+from gateway.usage.ending import Cut, Ending, ending_of
 from gateway.usage.event import usage_event
 from kit import logging
-from rating import RatingError, price_of
+from rating import RatingError, price_of, total_of
 from rating.plan_tokens import plan_tokens_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class Settlement(Protocol):
 
     def settle_soon(self, call_id: UUID, amounts: Amounts, then: Callable[[Any], None] | None = None) -> None:
         """The hold becomes the price; tried again until it works."""
+        ...
+
+    def memo(self, call_id: UUID, amounts: Amounts) -> bytes:
+        """What enters the ended call again after a loss of Redis."""
         ...
 
     def abandon(self, call_id: UUID) -> None:
@@ -86,7 +90,12 @@ class Conclusion:
             first_byte_at=progress.first_byte_at,
             basis_reason=ending.basis_reason,
         )
-        call.parts.publisher.store_soon(order.facts.account_id, order.call_id, event, self._on_stored)
+        call.parts.publisher.store_soon(order.facts.account_id, order.call_id, event, self._on_stored, memo=self._memo)
+
+    def _memo(self) -> bytes:
+        """Asked for when the event goes to the spool, by the spool's thread."""
+        call = self._call
+        return call.parts.admission.memo(call.call_id, self._amounts)
 
     def deliver(self) -> None:
         """The rest of the answer, once both sides are ready for it."""
@@ -133,13 +142,14 @@ class Conclusion:
         if ending.basis == "none":
             return NOTHING
         admitted, terms, model = order.admitted, order.terms, ending.model_served or order.choice.model
+        usage = ending.usage()
         try:
-            cost = cost_of_ending(ending, book=order.book, model=model, at=admitted.admitted_at)
+            cost = total_of(order.book, usage, model=model, at=admitted.admitted_at)
         except RatingError as error:
             log.error("gateway.call_not_priced", call_id=str(order.call_id), reason=type(error).__name__)  # noqa: TRY400
             return admitted.amounts
         price_nano = price_of(cost, markup_bps=admitted.markup_bps)
-        tokens = plan_tokens_of(ending.usage(), model=model, weights=terms.weights)
+        tokens = plan_tokens_of(usage, model=model, weights=terms.weights)
         counts = ending.counts
         return Amounts(
             credit_nano=price_nano,
@@ -199,9 +209,13 @@ class Conclusion:
     def _balance_nano(self) -> int | None:
         """What is left, as far as the caller may know."""
         order = self._call.order
-        admitted = order.admitted
-        held_nano = sum(one.amount for one in admitted.allocation if one.unit == "credit")
-        return admitted.left.credit_nano + held_nano - self._amounts.credit_nano if order.may_see_balance else None
+        if not order.may_see_balance:
+            return None
+        left_nano = order.admitted.left.credit_nano - self._amounts.credit_nano
+        for one in order.admitted.allocation:
+            if one.unit == "credit":
+                left_nano += one.amount
+        return left_nano
 
     def _break_off(self, error: ModelApiError) -> None:
         """End with an error of ours: never cleanly, so that nobody takes half an answer for a whole one."""

@@ -99,7 +99,7 @@ class FreeRoutes:
 
     def hello(self, exchange: Exchange) -> None:
         """Clients ask whether anybody is there, without a credential."""
-        exchange.answer(200, _JSON, b"{}")
+        exchange.answer(200, [*_JSON, *_named(exchange)], b"{}")
 
     def _run(self, exchange: Exchange, work: Callable[[Exchange], Coroutine[Any, Any, None]]) -> None:
         self.errands.run(_answered(exchange, work(exchange)))
@@ -129,7 +129,8 @@ class FreeRoutes:
             raise overloaded("The provider does not answer; try again.") from None
         if answer.status in _OPERATORS_FAULT:
             raise unavailable("The provider refuses the gateway's own account.", retry_after_s=30)
-        exchange.answer(answer.status, to_client(answer.headers), answer.body)
+        ours = (b"faregate-request-id", exchange.request_id.encode())
+        exchange.answer(answer.status, [*to_client(answer.headers), ours], answer.body)
 
     async def _models(self, exchange: Exchange) -> None:
         credential, terms = await self._who(exchange, "/v1/models")
@@ -150,8 +151,12 @@ class FreeRoutes:
 
 
 def _answer_json(exchange: Exchange, content: object) -> None:
-    request_id = (b"request-id", exchange.request_id.encode())
-    exchange.answer(200, [*_JSON, request_id], orjson.dumps(content))
+    exchange.answer(200, [*_JSON, *_named(exchange)], orjson.dumps(content))
+
+
+def _named(exchange: Exchange) -> list[Header]:
+    request_id = exchange.request_id.encode()
+    return [(b"request-id", request_id), (b"faregate-request-id", request_id)]
 
 
 async def _answered(exchange: Exchange, work: Awaitable[None]) -> None:

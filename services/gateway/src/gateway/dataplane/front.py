@@ -37,6 +37,8 @@ class FrontLimits:
     linger_bytes: int = 64 << 20
     model_body_bytes: int = 32 << 20
     app_body_bytes: int = 2 << 20
+    model_bodies: frozenset[bytes] = frozenset()
+    """Paths of the ASGI app that take a model call's body, so as large a one."""
     bodies_bytes: int = 512 << 20
     connections: int = 8192
 

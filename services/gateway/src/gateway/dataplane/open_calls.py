@@ -1,16 +1,17 @@
 """The calls that run in this process, so that a shutdown can wait for them and a sweep can end them."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from gateway import metrics
+from gateway.dataplane import call_metrics
 from gateway.usage.ending import Cut
 from kit import logging
 
 log = logging.get(__name__)
 
-_AFTER_CUT_S = 12.0
+AFTER_CUT_S: Final = 12.0
 
 
 class Running(Protocol):
@@ -28,29 +29,32 @@ class OpenCalls:
     """All between admission and the end of their answer."""
 
     def __init__(self) -> None:
-        self._calls: dict[UUID, Running] = {}
+        # By the ids' integers: a UUID is hashed in Python, on each look-up anew.
+        self._calls: dict[int, Running] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cutting: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
+        self._over_at = 0.0
         self.closing = False
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def add(self, call: Running) -> None:
-        self._calls[call.call_id] = call
+        self._calls[call.call_id.int] = call
 
     def discard(self, call: Running) -> None:
-        self._calls.pop(call.call_id, None)
+        self._calls.pop(call.call_id.int, None)
         if self.closing and not self._calls:
             self._empty.set()
 
     def stop(self, call_id: UUID, cut: Cut) -> None:
-        if call := self._calls.get(call_id):
+        if call := self._calls.get(call_id.int):
             call.stop(cut)
 
     def tick(self, now: float) -> None:
         metrics.CALLS_OPEN.set(len(self._calls))
+        call_metrics.tell()
         for call in list(self._calls.values()):
             call.tick(now)
 
@@ -69,7 +73,7 @@ class OpenCalls:
         if self._cutting is None:
             self._cut_later(grace_s)
         try:
-            async with asyncio.timeout(grace_s + _AFTER_CUT_S):
+            async with asyncio.timeout_at(self._over_at):
                 if self._calls:
                     await self._empty.wait()
         except TimeoutError:
@@ -77,10 +81,13 @@ class OpenCalls:
         finally:
             if self._cutting is not None:
                 self._cutting.cancel()
+            call_metrics.tell()
 
     def _cut_later(self, grace_s: float) -> None:
         if self._cutting is None:
-            self._cutting = asyncio.get_running_loop().call_later(grace_s, self._cut_all)
+            loop = asyncio.get_running_loop()
+            self._cutting = loop.call_later(grace_s, self._cut_all)
+            self._over_at = loop.time() + grace_s + AFTER_CUT_S
 
     def _cut_all(self) -> None:
         for call in list(self._calls.values()):

@@ -1,4 +1,4 @@
-"""A paid route: who, what, on which terms, admit; then the call (design, section 3).
+"""A paid route: who, what, on which terms, admit; then the call.
 
 The steps stand in the order in which a call meets them. None waits: what has to be asked for continues in a callback,
 or, where that is rare, in a task.
@@ -28,7 +28,7 @@ from gateway.routing.types import Choice, PlanTerms, ProviderKind
 from gateway.surfaces.refusals import refusal
 from gateway.surfaces.types import Surface
 from gateway.usage.client import ClientParts
-from gateway.usage.event import CallerParts, CallFacts
+from gateway.usage.event import CallDescriptions, CallerParts
 from kit.errors import DomainError
 from kit.ids import uuid7
 
@@ -85,6 +85,7 @@ class PaidRoute:
     def __init__(self, parts: PaidParts, surface: Surface) -> None:
         self._parts = parts
         self._surface = surface
+        self._descriptions = CallDescriptions()
 
     @property
     def upstream_path(self) -> str:
@@ -207,24 +208,23 @@ class PaidRoute:
 
     def _describe(self, order: Order) -> None:
         """What the event and an orphan's report say, whatever happens now."""
-        parts, target = self._parts, order.choice.targets[0]
-        order.facts = CallFacts(
-            parts.callers.of(order.credential.caller),
-            account_id=order.credential.caller.account_id,
+        parts, target, terms = self._parts, order.choice.targets[0], order.terms
+        caller = order.credential.caller
+        order.facts, order.report = self._descriptions.of(
+            parts.callers.of(caller),
+            parts.clients.of(order.exchange.headers),
+            account_id=caller.account_id,
             surface=self._surface.name,
             streamed=order.ask.streamed,
             model_asked=order.ask.model,
             price_book_version=order.book.version,
-            client=parts.clients.of(order.exchange.headers),
             near_limit=order.near,
-        )
-        order.report = order.facts.report(
             instance=parts.call.publisher.instance,
             route=target.route,
             credential_id=target.credential_id,
-            plan_id=order.terms.plan_id,
-            plan_version=order.terms.plan_version,
-            markup_bps=order.terms.markup_for(order.choice.model),
+            plan_id=terms.plan_id,
+            plan_version=terms.plan_version,
+            markup_bps=terms.markup_for(order.choice.model),
         )
 
     def _refused(self, order: Order, refused: Refused) -> ModelApiError:

@@ -100,7 +100,7 @@ class GatewayProtocol(Connection):
         """The head is fine: go on with the body, if there is one."""
         route = self.front.routes.find(head.path)
         self._head, self._route = head, route
-        most_bytes = self._most_bytes(route)
+        most_bytes = self._most_bytes(head, route)
         if head.length > most_bytes or self.front.closing or (route is not None and b"content-encoding" in head.fields):
             objection = self._objection(head, most_bytes)
             if objection is not None:
@@ -119,7 +119,7 @@ class GatewayProtocol(Connection):
     def _await_body(self, head: Head, route: Route | None, begun: bytes) -> None:
         self._state = _BODY
         self._buffer = b""
-        self._body = BodyReader(head.length, most_bytes=self._most_bytes(route), now=self.front.now)
+        self._body = BodyReader(head.length, most_bytes=self._most_bytes(head, route), now=self.front.now)
         if begun:
             self._on_body_bytes(begun)
         elif head.expects:
@@ -134,9 +134,11 @@ class GatewayProtocol(Connection):
             return refusal(400, "content-encoding: send the body uncompressed")
         return None
 
-    def _most_bytes(self, route: Route | None) -> int:
+    def _most_bytes(self, head: Head, route: Route | None) -> int:
         limits = self.front.limits
-        return limits.app_body_bytes if route is None else route.most_bytes or limits.model_body_bytes
+        if route is None:
+            return limits.model_body_bytes if head.path in limits.model_bodies else limits.app_body_bytes
+        return route.most_bytes or limits.model_body_bytes
 
     def _on_body_bytes(self, data: bytes) -> None:
         reader, head = self._body, self._head
@@ -254,6 +256,8 @@ class GatewayProtocol(Connection):
             self._state = State.ENDING
             self._since = self.front.now
         else:
+            # uvicorn stops reading for a large body; an app that answers without asking for it never starts it again.
+            self.flow.resume_reading()
             self._next(keep_alive=self.cycle.keep_alive)
 
 

@@ -1,8 +1,7 @@
 """A request to a provider, and who hears of its answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.headers import Header
 
@@ -33,8 +32,7 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(NamedTuple):
     """What goes to the provider; `headers` are the client's that may pass, the credential is added behind them."""
 
     method: str

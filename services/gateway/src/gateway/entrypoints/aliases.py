@@ -59,7 +59,8 @@ def build_router(reading: AliasReading, own: OwnApi, *, ready: Check) -> APIRout
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 await ready()
         except (RuntimeError, TimeoutError):
-            return JSONResponse({"status": "unavailable"}, 503)
+            # Which part it is stays inside: anybody may ask.
+            return JSONResponse({"status": "unavailable"}, 503, {"retry-after": "1"})
         return JSONResponse({"status": "ok"})
 
     return router

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Protocol
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
-from kit.errors import InvalidError, NotFoundError
+from kit.errors import InvalidError, NotFoundError, UnauthenticatedError
 from kit.http import Problem
-from kit.identity import ServiceDep
+from kit.identity import Identity
 
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"model": Problem, "description": "Not a service that may ask"},
-    404: {"model": Problem, "description": "This gateway has no journal of that instance"},
+    404: {"model": Problem, "description": "Nothing is here for this caller, or no journal of that instance"},
 }
 _READERS: Final = frozenset({"ledger"})
 _MOST_WINDOW_S: Final = 3600.0
@@ -34,6 +33,15 @@ class JournalledCalls(BaseModel):
     ids: list[UUID]
 
 
+async def _service(request: Request) -> str:
+    """Who is no service of ours is not told that there is anything here: the address is public."""
+    identity: Identity = request.app.state.identity
+    try:
+        return await identity.service(request)
+    except UnauthenticatedError:
+        raise NotFoundError("Not found.") from None
+
+
 def build_router(journals: Journals) -> APIRouter:
     """Needs `app.state.identity`, whose audience is the gateway."""
     router = APIRouter(prefix="/internal", tags=["internal"], responses=_PROBLEMS)
@@ -41,7 +49,7 @@ def build_router(journals: Journals) -> APIRouter:
     @router.get("/journal/{instance}", summary="The calls that an instance admitted in a window of an hour at most")
     async def journal(
         instance: str,
-        service: ServiceDep,
+        service: Annotated[str, Depends(_service)],
         start: Annotated[AwareDatetime, Query(alias="from")],
         end: Annotated[AwareDatetime, Query(alias="to")],
     ) -> JournalledCalls:

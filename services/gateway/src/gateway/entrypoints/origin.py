@@ -68,7 +68,8 @@ def model_api_error(request: Request, *, status: int, message: str) -> Response:
     """An answer in the provider's envelope, which clients expect below `/v1/`."""
     error = ModelApiError(status, message)
     request_id = request.scope.get("state", {}).get("request_id", "")
-    return Response(error.body(request_id), status, error.headers, "application/json")
+    headers = {"faregate-request-id": request_id, **error.headers}
+    return Response(error.body(request_id), status, headers, "application/json")
 
 
 def _origin(standing: Standing) -> Origin:

@@ -7,12 +7,14 @@ from typing import Any, Final
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from gateway.admission.types import Admitted, Refused
 from gateway.errors import ModelApiError
 from gateway.identity.credential import Credential
 from gateway.identity.credentials import Credentials
 from gateway.operations.admitting import OperationRefusedError
+from gateway.surfaces.amount_text import credits_text
 from gateway.surfaces.limit_headers import LimitHeaders
 from gateway.surfaces.refusals import domain_refusal, may_read_balance, refusal
 from gateway.usage.refusals import RefusalCounts
@@ -64,20 +66,31 @@ class OwnRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
-                return await handler(request)
+                answered = await handler(request)
             except ModelApiError as error:
                 return error_response(request, error)
             except RequestValidationError as error:
                 return error_response(request, ModelApiError(400, _named(error)))
+            except HTTPException:
+                # FastAPI's word for a body that its parser gave up on, for example one nested too deeply.
+                return error_response(request, ModelApiError(400, "The request body could not be read"))
             except DomainError as error:
                 return error_response(request, domain_refusal(error))
+            answered.headers.setdefault("faregate-request-id", _request_id(request))
+            return answered
 
         return answer
 
 
 def error_response(request: Request, error: ModelApiError) -> Response:
-    request_id = request.scope.get("state", {}).get("request_id", "")
-    return Response(error.body(request_id), error.status, error.headers, "application/json")
+    request_id = _request_id(request)
+    headers = {"faregate-request-id": request_id, **error.headers}
+    return Response(error.body(request_id), error.status, headers, "application/json")
+
+
+def _request_id(request: Request) -> str:
+    found: str = request.scope.get("state", {}).get("request_id", "")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +128,9 @@ class OwnApi:
     def refused(self, refused: Refused, *, caller: Caller, model: str) -> ModelApiError:
         self.refusals.note(caller.account_id, refused, model=model)
         now_s = self.clock.now().timestamp()
-        return refusal(refused, caller=caller, model=model, upgrade_url=self.upgrade_url, now_s=now_s)
+        error = refusal(refused, caller=caller, model=model, upgrade_url=self.upgrade_url, now_s=now_s)
+        error.headers["faregate-estimated-cost"] = credits_text(refused.required.credit_nano)
+        return error
 
     def refused_operation(self, error: OperationRefusedError, *, caller: Caller, name: str) -> ModelApiError:
         return self.refused(error.refused, caller=caller, model=name)

@@ -12,6 +12,7 @@ from gateway.errors import ModelApiError, unavailable
 from gateway.operations.pricing import WantedOperation, wanted_operation, worst_amounts
 from gateway.operations.seal import HoldFacts
 from gateway.usage.event import CallFacts, caller_part
+from gateway.usage.outgoing import Memo
 from kit.clock import Clock
 from kit.tokens import Caller
 from rating import PriceBook
@@ -58,7 +59,7 @@ class UsageStore(Protocol):
     @property
     def room(self) -> bool: ...
 
-    async def store(self, account_id: UUID, call_id: UUID, value: bytes) -> bool: ...
+    async def store(self, account_id: UUID, call_id: UUID, value: bytes, *, memo: Memo | None = None) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
 """The end of an operation: decided once in Redis, durable in Kafka or the spool, then the hold becomes the price."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
 import orjson
 
 from contracts.gateway import Operation
+from gateway.admission.hold import Stamped
 from gateway.admission.types import NOTHING, Admitted, Amounts
 from gateway.errors import ModelApiError, unavailable
 from gateway.operations.admitting import ROUTE, Books, UsageStore, call_facts
@@ -26,6 +28,10 @@ How = Literal["confirmed", "released", "recorded"]
 
 class Settlement(Protocol):
     """The part of admission that an ended operation needs."""
+
+    def memo(self, call_id: UUID, amounts: Amounts, *, stamped: Stamped) -> bytes:
+        """What enters the ended operation again after a loss of Redis."""
+        ...
 
     async def settle(self, call_id: UUID, amounts: Amounts, *, account_id: UUID | None = None) -> object:
         """The hold becomes the price; never raises. On a hold that Redis has lost it makes the ended entry."""
@@ -51,9 +57,10 @@ class OperationEnding:
         if finish.state == "other":
             state = orjson.loads(finish.answer)["state"]
             raise ModelApiError(409, f"hold: it is {state} already, and not as asked for now")
-        if not await self.store.store(facts.account_id, facts.call_id, finish.event):
-            raise unavailable("The operation could not be recorded; try again with the same key.")
         amounts = NOTHING if how == "released" else amounts_of(charge)
+        memo = partial(self.settlement.memo, facts.call_id, amounts, stamped=facts)
+        if not await self.store.store(facts.account_id, facts.call_id, finish.event, memo=memo):
+            raise unavailable("The operation could not be recorded; try again with the same key.")
         await self.settlement.settle(facts.call_id, amounts, account_id=facts.account_id)
         return finish.answer
 

@@ -1,4 +1,4 @@
-"""What a refused call is told (issue 4, section 5): the limit by name, when it is anew, where to get more.
+"""What a refused call is told: the limit by name, when it is anew, where to get more.
 
 Clients show these messages verbatim, and both official SDKs obey `x-should-retry` before anything else: true only
 where waiting as long as `retry-after` says helps.
@@ -34,6 +34,8 @@ def may_read_balance(caller: Caller) -> bool:
     """Roles that see the account's billing, and keys that are not narrowed to something else."""
     if caller.role == "user":
         return False
+    if not caller.scopes:
+        return True
     routes = [scope for scope in caller.scopes if scope.startswith("route:")]
     return not routes or _LIMIT_SCOPE in routes
 
@@ -64,7 +66,19 @@ def domain_refusal(error: DomainError) -> ModelApiError:
         return ModelApiError(401, error.detail, headers={"www-authenticate": "Bearer"})
     if error.kind == "forbidden":
         return ModelApiError(403, error.detail)
+    if error.kind == "too_many":
+        return _too_many_requests(error)
     return unavailable(error.detail, retry_after_s=error.retry_after_s or 1)
+
+
+def _too_many_requests(error: DomainError) -> ModelApiError:
+    retry_after_s = max(1, error.retry_after_s or 1)
+    headers = {"retry-after": str(retry_after_s), "x-should-retry": _helps(retry_after_s)}
+    return ModelApiError(429, error.detail, headers=headers)
+
+
+def _helps(retry_after_s: int) -> str:
+    return "true" if retry_after_s <= _MOST_RETRY_S else "false"
 
 
 class _Told:
@@ -156,8 +170,7 @@ def _concurrency(told: _Told) -> ModelApiError:
 
 def _too_many(told: _Told, message: str, *, code: str) -> ModelApiError:
     retry_after_s = told.retry_after_s
-    helps = retry_after_s <= _MOST_RETRY_S
-    headers = {"retry-after": str(retry_after_s), "x-should-retry": "true" if helps else "false"}
+    headers = {"retry-after": str(retry_after_s), "x-should-retry": _helps(retry_after_s)}
     facts = told.details(code, resets_at=_exact(told.refused.resets_at), upgrade_url=told.upgrade_url)
     return ModelApiError(429, message, headers=headers, extra=facts)
 

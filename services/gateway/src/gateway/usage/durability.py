@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +16,10 @@ from gateway.usage.counts import CallCounter
 from gateway.usage.folders import InstanceFolder, unheld
 from gateway.usage.journal import KEPT_S, Journal
 from gateway.usage.journal_files import Journalled
+from gateway.usage.kafka import CLOSE_TIMEOUT_S
 from gateway.usage.links import Links
-from gateway.usage.publisher import BOUND_S, LINGER_S, UsagePublisher
+from gateway.usage.publisher import BOUND_S, LINGER_S, SpooledCall, UsagePublisher
+from gateway.usage.publisher import STOP_S as PUBLISHER_STOP_S
 from gateway.usage.recovery import count_left_minutes, end_journal, report_orphans
 from gateway.usage.refusals import RefusalCounts
 from gateway.usage.replay import Replay
@@ -31,6 +35,9 @@ log = logging.get(__name__)
 _LOOK_S: Final = 1.0
 _RECOVER_S: Final = 5.0
 _TIDY_S: Final = 3600.0
+_TELL_S: Final = 5.0
+STOP_S: Final = _TELL_S + PUBLISHER_STOP_S + CLOSE_TIMEOUT_S
+"""The longest that `Durability.stop` waits for Kafka and the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,10 @@ class Durability:
         self._left: list[Journalled] = []
         self.spooled_at_start: frozenset[UUID] = frozenset()
         self._tasks = Tasks()
+        self._opened = asyncio.Event()
         self.recovered = asyncio.Event()
+        self.on_adopted: Callable[[], None] = lambda: None
+        """Called when the spool has taken over calls of a process that is no more."""
 
     async def start(self) -> None:
         """Take the folder and read what is in it; raises `FolderInUseError`, `SpoolRetentionError` or `OSError`.
@@ -78,6 +88,7 @@ class Durability:
         What earlier processes left is reported in the background: it needs no Kafka to serve.
         """
         await asyncio.to_thread(self._open)
+        self._opened.set()
         await self.links.connect()
         if self.links.link is not None:
             await refuse_short_retention(self._bootstrap, most_age_s=self._settings.spool_age_s)
@@ -95,6 +106,12 @@ class Durability:
         self.folder.hold()
         self.spooled_at_start = frozenset(self.spool.start())
         self._left = self.journal.start()
+
+    async def spooled(self) -> AsyncIterator[list[SpooledCall]]:
+        """`UsagePublisher.spooled`, once the spool of an earlier start is read."""
+        await self._opened.wait()
+        async for some in self.publisher.spooled():
+            yield some
 
     async def live(self) -> None:
         """Raise `RuntimeError` when a background task has ended."""
@@ -115,8 +132,10 @@ class Durability:
     async def stop(self) -> None:
         """Everything that waits is acknowledged or spooled and synced, the locks are free."""
         try:
-            await self.refusals.tell_all()
-            await self._counter.count_closed()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TELL_S):
+                    await self.refusals.tell_all()
+                    await self._counter.count_closed()
             await self.publisher.stop()
         except TimeoutError:
             log.error("gateway.events_left_at_stop")  # noqa: TRY400  # a trace says no more
@@ -177,7 +196,10 @@ def needs_adoption(folder: InstanceFolder) -> bool:
 async def adopt(folder: InstanceFolder, *, into: Durability) -> bool:
     """End the calls and take over the events of a process that is no more; its folder is held by the caller."""
     # Somebody may have taken over the events before, and died before the calls were ended.
-    spooled = await into.spool.adopt(folder.spool) | into.spooled_at_start
+    adopted = await into.spool.adopt(folder.spool)
+    if adopted:
+        into.on_adopted()
+    spooled = adopted | into.spooled_at_start
     journal = Journal(folder.journal)
     recorder, instance = into.publisher, folder.instance
     left = await end_journal(journal, instance=instance, spooled=spooled, recorder=recorder)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from contracts.gateway import Basis, Outcome
 from gateway.usage.seen import UsageSeen
-from rating import Cost, Iteration, PriceBook, TokenCounts, Usage, cost_of, price_of
+from rating import Iteration, TokenCounts, Usage
 
 Cut = Literal["client_gone", "shutdown", "swept", "out_of_credit", "internal"]
 """Why we ended a call ourselves."""
@@ -84,18 +84,6 @@ def ending_of(
         speed=seen.speed,
         error_type=_error_type(progress),
     )
-
-
-def cost_of_ending(ending: Ending, *, book: PriceBook, model: str, at: datetime) -> Cost:
-    """What the provider charges for what was counted."""
-    return cost_of(book, ending.usage(), model=ending.model_served or model, at=at)
-
-
-def price_of_ending(ending: Ending, *, book: PriceBook, model: str, at: datetime, markup_bps: int) -> int:
-    """What the hold becomes; the ledger charges the same from the event."""
-    if ending.basis == "none":
-        return 0
-    return price_of(cost_of_ending(ending, book=book, model=model, at=at), markup_bps=markup_bps)
 
 
 def _unseen(

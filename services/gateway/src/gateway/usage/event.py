@@ -18,6 +18,7 @@ from gateway.usage.ending import Ending, Progress
 from kit.tokens import Caller
 
 _MOST_CALLERS: Final = 1 << 16
+_MOST_DESCRIPTIONS: Final = 1 << 13
 _DATA: Final = b'"data":{'
 _NO_COUNTS: Final = orjson.dumps(Counts().model_dump(mode="json"))
 
@@ -99,6 +100,62 @@ class CallFacts:
             "markup_bps": markup_bps,
         }
         return b"{" + self.fields + b"," + orjson.dumps(said)[1:]
+
+
+class CallDescriptions:
+    """The facts and reports of calls that are alike: a caller asks for the same again and again."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], tuple[CallFacts, bytes]] = {}
+
+    def of(  # noqa: PLR0913  # one per field
+        self,
+        caller: bytes,
+        client: bytes,
+        *,
+        account_id: UUID,
+        surface: str,
+        streamed: bool,
+        model_asked: str,
+        price_book_version: int,
+        near_limit: bool,
+        instance: str,
+        route: str,
+        credential_id: str,
+        plan_id: str | None,
+        plan_version: int | None,
+        markup_bps: int,
+    ) -> tuple[CallFacts, bytes]:
+        """What the call's event says, and its `CallFacts.report`; `caller` holds the account."""
+        key = (
+            caller, client, surface, streamed, model_asked, price_book_version, near_limit, instance, route,
+            credential_id, plan_id, plan_version, markup_bps,
+        )  # fmt: skip
+        made = self._made.get(key)
+        if made is not None:
+            return made
+        facts = CallFacts(
+            caller,
+            account_id=account_id,
+            surface=surface,
+            streamed=streamed,
+            model_asked=model_asked,
+            price_book_version=price_book_version,
+            client=client,
+            near_limit=near_limit,
+        )
+        report = facts.report(
+            instance=instance,
+            route=route,
+            credential_id=credential_id,
+            plan_id=plan_id,
+            plan_version=plan_version,
+            markup_bps=markup_bps,
+        )
+        if len(self._made) >= _MOST_DESCRIPTIONS:
+            self._made.clear()
+        self._made[key] = facts, report
+        return facts, report
 
 
 def usage_event(  # noqa: PLR0913  # one per thing that is known at a call's end

@@ -52,7 +52,8 @@ class Journal:
         self._writer: SegmentWriter | None = None
         self._number = 0
         self._opened_at = 0.0
-        self._open: dict[UUID, int] = {}
+        # By the ids' integers: a UUID is hashed in Python, on each look-up anew.
+        self._open: dict[int, int] = {}
         self._open_in: Counter[int] = Counter()
         self._closed: list[int] = []
         self._minutes: Counter[int] = Counter()
@@ -73,7 +74,7 @@ class Journal:
         """Read what is there and begin a new segment; the calls that have no end. Raises `OSError`; blocks."""
         contents = files.read(self.folder)
         self._closed = [number_of(path) for path in numbered(self.folder, files.JOURNAL)]
-        self._open = dict(contents.segment)
+        self._open = {call_id.int: number for call_id, number in contents.segment.items()}
         self._open_in = Counter(contents.segment.values())
         listed = [number_of(path) for path in numbered(self.folder, files.IDS)]
         self._number = max([0, *self._closed, *listed])
@@ -150,7 +151,7 @@ class Journal:
         if error is None:
             number, minutes = self._number, self._minutes
             for call_id, admitted_s, _ in waiting:
-                self._open[call_id] = number
+                self._open[call_id.int] = number
                 minute = int(admitted_s // MINUTE_S)
                 if minute in minutes:
                     minutes[minute] += 1
@@ -173,7 +174,7 @@ class Journal:
 
     def _forget(self, ended: list[UUID]) -> None:
         for call_id in ended:
-            number = self._open.pop(call_id, None)
+            number = self._open.pop(call_id.int, None)
             if number is not None:
                 self._open_in[number] -= 1
 

@@ -27,7 +27,7 @@ log = logging.get(__name__)
 CONNECT_TIMEOUT_S: Final = 5.0
 PROBE_TIMEOUT_S: Final = 2.0
 _METADATA_S: Final = 10.0
-_CLOSE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 5000
 # Compressing costs more CPU than all the rest; the topic's own `compression.type` saves the broker's disk.
 _PLAIN: Final = 0
@@ -216,7 +216,7 @@ class KafkaLink:
         for task in list(self._tasks):
             task.cancel()
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._client.close()
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_stopping():

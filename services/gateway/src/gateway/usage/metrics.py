@@ -12,7 +12,11 @@ STORE_SECONDS: Final = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
 )
 SPOOL_BYTES: Final = Gauge("faregate_spool_bytes", "What waits in the spool.", multiprocess_mode="livesum")
-SPOOL_AGE: Final = Gauge("faregate_spool_oldest_seconds", "How long the oldest segment of the spool has waited.")
+SPOOL_AGE: Final = Gauge(
+    "faregate_spool_oldest_seconds",
+    "How long the oldest segment of the spool has waited.",
+    multiprocess_mode="livemax",
+)
 SPOOL_ROOM: Final = Gauge(
     "faregate_spool_has_room", "Whether calls may be admitted as far as the spool goes.", multiprocess_mode="livemin"
 )

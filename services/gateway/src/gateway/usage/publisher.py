@@ -1,14 +1,15 @@
 """Events on their way out: durable in Kafka or in the synced spool before anybody hears that they are stored.
 
-An event leaves within a millisecond, but at most one batch leaves each `LINGER_S`: under load, events made within it
-travel together (a request costs as much CPU as fifty events). What Kafka has not acknowledged within `BOUND_S` goes to
-the spool; should the acknowledgement come after all, the event is in Kafka twice, with the same id and the same bytes.
+An event leaves in the next turn of the loop, but at most one batch leaves each `LINGER_S`: under load, events made
+within it travel together (a request costs as much CPU as fifty events). What Kafka has not acknowledged within
+`BOUND_S` goes to the spool; should the acknowledgement come after all, the event is in Kafka twice, with the same id
+and the same bytes.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -34,11 +35,14 @@ BOUND_S: Final = 2.0
 # What an event takes in the spool as a rule; open calls have it reserved.
 RESERVED_BYTES: Final = 4096
 MOST_IN_FLIGHT: Final = 20_000
-_SHORTEST_S: Final = 0.001
 _TICK_S: Final = 0.05
+_TIMED_EVERY_S: Final = 0.005
 _MOST_KEYS: Final = 1 << 16
 _SOURCE: Final = "gateway"
 _FLUSH_S: Final = 10.0
+_LAST_S: Final = 5.0
+STOP_S: Final = _LAST_S + _FLUSH_S
+"""The longest that `UsagePublisher.stop` takes."""
 
 _STORED_SECONDS: Final = {where: metrics.STORE_SECONDS.labels(where) for where in ("kafka", "spool")}
 
@@ -57,8 +61,7 @@ class SpooledCall(NamedTuple):
 class UsagePublisher:
     """The one way by which events leave the gateway.
 
-    `room`: calls may be admitted, as their events can be kept. `on_spooled` hears of calls whose event goes to the
-    spool; `Replay.on_acknowledged` tells when Kafka has it.
+    `room`: calls may be admitted, as their events can be kept.
     """
 
     def __init__(  # the composition root's
@@ -72,7 +75,6 @@ class UsagePublisher:
         bound_s: float = BOUND_S,
     ) -> None:
         self.instance = instance
-        self.on_spooled: Callable[[UUID], None] = lambda _call_id: None
         self.room = False
         self.unreported: set[UUID] = set()
         self._links = links
@@ -80,13 +82,15 @@ class UsagePublisher:
         self._journal = journal
         self._linger_s = linger_s
         self._bound_s = bound_s
-        self._keys: dict[UUID, tuple[bytes, int]] = {}
+        self._keys: dict[int, tuple[bytes, int]] = {}
         self._waiting: list[Outgoing] = []
-        self._lingering: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.Handle | None = None
         self._last_sent_s = 0.0
         self._in_flight: deque[tuple[float, list[Parcel]]] = deque()
         self._in_flight_events = 0
         self._to_spool = 0
+        self._stored_events = 0
+        self._timed_s = 0.0
         self._stopping = False
         self._stored = gateway_metrics.USAGE_STORED.labels("stored")
         self._failed = gateway_metrics.USAGE_STORED.labels("failed")
@@ -99,7 +103,7 @@ class UsagePublisher:
         self, account_id: UUID, call_id: UUID, value: bytes, then: Then, *, memo: Memo | None = None
     ) -> None:
         """`then(True)` once Kafka (all in-sync replicas) or the synced spool has the usage event."""
-        key, hashed = self._keys.get(account_id) or self._key_of(account_id)
+        key, hashed = self._keys.get(account_id.int) or self._key_of(account_id)
         self._waiting.append(Outgoing(UsageRecorded.type, key, hashed, value, call_id, then, memo, time.monotonic()))
         if self._lingering is None:
             self._linger()
@@ -111,10 +115,10 @@ class UsagePublisher:
         if self._lingering is None:
             self._linger()
 
-    async def store(self, account_id: UUID, call_id: UUID, value: bytes) -> bool:
+    async def store(self, account_id: UUID, call_id: UUID, value: bytes, *, memo: Memo | None = None) -> bool:
         """`store_soon`, awaited."""
         stored, then = _awaited()
-        self.store_soon(account_id, call_id, value, then)
+        self.store_soon(account_id, call_id, value, then, memo=memo)
         return await stored
 
     async def say(self, event: Event) -> bool:
@@ -138,13 +142,17 @@ class UsagePublisher:
         if not await self.store(account_id, call_id, value):
             raise ProducerError("the orphaned call could not be reported")
 
-    async def spooled(self) -> list[SpooledCall]:
-        """Calls whose events only the spool has: what a Redis that lost them must be told again (money.md 29)."""
-        return [
-            SpooledCall(UUID(event.key.decode()), event.event_id, event.value, memo)
-            for event, memo in await self._spool.unacknowledged()
-            if event.topic == UsageRecorded.type
-        ]
+    async def spooled(self) -> AsyncIterator[list[SpooledCall]]:
+        """Calls whose events only the spool has, some at a time; raises `OSError`.
+
+        A Redis that lost them must be told again (money.md 29).
+        """
+        async for some in self._spool.unacknowledged():
+            yield [
+                SpooledCall(UUID(event.key.decode()), event.event_id, event.value, memo)
+                for event, memo in some
+                if event.topic == UsageRecorded.type
+            ]
 
     async def ready(self) -> None:
         """Raise `RuntimeError` while calls could not be recorded. Without Kafka they can: the spool takes them."""
@@ -155,13 +163,15 @@ class UsagePublisher:
         if len(self._keys) >= _MOST_KEYS:
             self._keys.clear()
         text = str(account_id).encode()
-        key = self._keys[account_id] = text, key_hash(text)
+        key = self._keys[account_id.int] = text, key_hash(text)
         return key
 
     def _linger(self) -> None:
         loop = asyncio.get_running_loop()
         wait_s = self._last_sent_s + self._linger_s - loop.time()
-        self._lingering = loop.call_later(max(wait_s, _SHORTEST_S), self._send_waiting)
+        # While little happens an event need not wait: the loop's timers are a millisecond late.
+        soon = wait_s <= 0
+        self._lingering = loop.call_soon(self._send_waiting) if soon else loop.call_later(wait_s, self._send_waiting)
 
     def _send_waiting(self) -> None:
         self._lingering = None
@@ -198,9 +208,6 @@ class UsagePublisher:
 
     def _put_aside(self, events: Sequence[Outgoing], reason: str) -> None:
         metrics.SPOOLED.labels(reason).inc(len(events))
-        for event in events:
-            if event.topic == UsageRecorded.type:
-                self.on_spooled(event.event_id)
         self._to_spool += 1
         self._spool.store_soon(events, self._spooled)
 
@@ -218,8 +225,11 @@ class UsagePublisher:
                 event.then(False)  # the shape of `Then`
 
     def _durable(self, events: Sequence[Outgoing], where: str) -> None:
-        self._stored.inc(len(events))
-        _STORED_SECONDS[where].observe(time.monotonic() - events[0].made_s)
+        self._stored_events += len(events)
+        now = time.monotonic()
+        if now - self._timed_s >= _TIMED_EVERY_S:
+            self._timed_s = now
+            _STORED_SECONDS[where].observe(now - events[0].made_s)
         self._journal.ended([event.event_id for event in events if event.topic == UsageRecorded.type])
         for event in events:
             if event.then is not None:
@@ -231,6 +241,7 @@ class UsagePublisher:
             await asyncio.sleep(_TICK_S)
             self._look_for_overdue(time.monotonic())
             self.look_for_room()
+            self._tell_stored()
 
     def _look_for_overdue(self, now: float) -> None:
         while self._in_flight:
@@ -241,6 +252,11 @@ class UsagePublisher:
             self._in_flight.popleft()
             for parcel in left:
                 self._overdue(parcel)
+
+    def _tell_stored(self) -> None:
+        """A counter's lock costs more than an event's whole way, so it is told now and then."""
+        self._stored.inc(self._stored_events)
+        self._stored_events = 0
 
     def look_for_room(self) -> None:
         """Whether the events of all open calls, and of some more, would find a place (money.md 11)."""
@@ -257,9 +273,10 @@ class UsagePublisher:
             self._lingering.cancel()
             self._send_waiting()
         with suppress(TimeoutError):
-            await self._idle(lambda: not self._in_flight_events, timeout_s=self._bound_s)
+            await self._idle(lambda: not self._in_flight_events, timeout_s=min(self._bound_s, _LAST_S))
         self._look_for_overdue(float("inf"))
         await self._idle(lambda: not self._to_spool, timeout_s=_FLUSH_S)
+        self._tell_stored()
 
     async def _idle(self, is_idle: Callable[[], bool], *, timeout_s: float) -> None:
         async with asyncio.timeout(timeout_s):

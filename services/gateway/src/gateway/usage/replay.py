@@ -1,9 +1,8 @@
 """Sends what the spool holds, oldest first and in the same bytes, whenever Kafka answers."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 from gateway.usage import metrics
 from gateway.usage.kafka import Parcel
@@ -18,12 +17,9 @@ _PAUSE_S: Final = 0.25
 
 
 class Replay:
-    """`on_acknowledged` hears each event's id once Kafka has it."""
-
     def __init__(self, spool: Spool, links: Links) -> None:
         self._spool = spool
         self._links = links
-        self.on_acknowledged: Callable[[UUID], None] = lambda _event_id: None
 
     async def run(self) -> None:
         """Replay until cancelled."""
@@ -40,8 +36,6 @@ class Replay:
             return 0
         await self._spool.acknowledged(position, len(events))
         metrics.REPLAYED.inc(len(events))
-        for event in events:
-            self.on_acknowledged(event.event_id)
         return len(events)
 
     async def _sent(self, events: Sequence[Outgoing]) -> bool:

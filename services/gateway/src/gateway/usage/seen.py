@@ -39,13 +39,13 @@ class UsageSeen:
             self.stop_reason = reason
 
     def usage(self, usage: object) -> None:
-        if not isinstance(usage, Mapping):
+        if not isinstance(usage, dict):
             return
         self.said_anything = True
         _merge(self._fields, usage)
-        if isinstance(split := usage.get("cache_creation"), Mapping):
+        if isinstance(split := usage.get("cache_creation"), dict):
             _merge(self._split, split)
-        if isinstance(tools := usage.get("server_tool_use"), Mapping):
+        if isinstance(tools := usage.get("server_tool_use"), dict):
             _merge(self._tools, tools)
 
     @property
@@ -66,6 +66,8 @@ class UsageSeen:
 
     def serving_model(self) -> str | None:
         """The model of the last `fallback_message`, else the one that the message names."""
+        if "iterations" not in self._fields:
+            return self.model
         fallen = [entry.get("model") for entry in self._entries() if entry.get("type") == "fallback_message"]
         named = [model for model in fallen if isinstance(model, str)]
         return named[-1] if named else self.model
@@ -75,6 +77,8 @@ class UsageSeen:
 
     def iterations(self, *, serving_model: str) -> tuple[Iteration, ...]:
         """The work on top of the totals, each at its own model."""
+        if "iterations" not in self._fields:
+            return ()
         found = []
         for entry in self._entries():
             if entry.get("type") in _ON_TOP:

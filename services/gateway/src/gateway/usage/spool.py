@@ -7,9 +7,10 @@ account that still lie here: the ledger burns each inside its allocation, whatev
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
@@ -27,6 +28,7 @@ MOST_BYTES: Final = 1 << 30
 SEGMENT_BYTES: Final = 16 << 20
 FREE_BYTES: Final = 64 << 20
 _READ_BYTES: Final = 1 << 19
+_AT_ONCE: Final = 500
 
 Stored = Callable[[Sequence[Outgoing], bool], None]
 T = TypeVar("T")
@@ -252,12 +254,11 @@ class Spool:
         oldest_s = await self._in_thread(files.oldest_s, self.folder)
         metrics.SPOOL_AGE.set(0 if oldest_s is None else max(0.0, time.time() - oldest_s))
 
-    async def unacknowledged(self) -> list[tuple[Outgoing, bytes]]:
-        """Every event that waits, with its memo."""
-        return await self._in_thread(self._list)
-
-    def _list(self) -> list[tuple[Outgoing, bytes]]:
-        return list(files.unacknowledged(self.folder))
+    async def unacknowledged(self) -> AsyncIterator[list[tuple[Outgoing, bytes]]]:
+        """Every event that waits, with its memo, some at a time; raises `OSError`."""
+        waiting = await self._in_thread(files.unacknowledged, self.folder)
+        while some := await self._in_thread(lambda: list(islice(waiting, _AT_ONCE))):
+            yield some
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *arguments))

@@ -47,14 +47,18 @@ def note_position(folder: Path, position: Position) -> None:
 
 
 def unacknowledged(folder: Path, *, damage: Damage | None = None) -> Iterator[tuple[Outgoing, bytes]]:
-    """Every event behind the position with its memo."""
+    """Every event behind the position with its memo; segments that replay deletes meanwhile are not missed."""
     position = position_in(folder)
     for path in numbered(folder, SPOOL):
         number = number_of(path)
         if number < position.segment:
             continue
         start = position.offset if number == position.segment else 0
-        for _, payload in records(path.read_bytes(), start=start, damage=damage):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        for _, payload in records(content, start=start, damage=damage):
             yield unspooled(payload)
 
 

@@ -256,10 +256,10 @@ class Gateways:
             await self.redis(*words)
             for words in (
                 ("HGET", keys[0], "version"),
+                ("HGETALL", keys[1]),
                 ("HGETALL", keys[2]),
-                ("HGETALL", keys[3]),
-                ("ZRANGE", keys[4], "0", "-1"),
-                ("HGETALL", keys[5]),
+                ("ZRANGE", keys[3], "0", "-1"),
+                ("HGETALL", keys[4]),
             )
         ]
         entries = {}

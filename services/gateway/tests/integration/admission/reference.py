@@ -157,7 +157,7 @@ class Reference:
         for entry in self.entries.values():
             for scope in entry["scopes"]:
                 total[scope] = total.get(scope, 0) + entry["totals"].price
-            if entry["state"] == "held":
+            if entry["state"] == "held" and not entry.get("is_customers"):
                 for name in ["open"] + [
                     f"open:{scope[7:]}" for scope in entry["scopes"] if scope.startswith("member:")
                 ]:
@@ -199,7 +199,9 @@ class Reference:
             return "terms", None, None
         if self.plan.most_price is not None and totals.price > self.plan.most_price:
             return "max_price", left, None
-        reason = self.broken_budget(scopes, totals.price, hour) or self.over_rate(totals, now) or self.crowded(scopes)
+        is_customers = expires is not None
+        reason = self.broken_budget(scopes, totals.price, hour) or self.over_rate(totals, now)
+        reason = reason or (None if is_customers else self.crowded(scopes))
         if reason:
             return reason, left, None
         pays, unpaid = divide(totals, left, self.plan.most_request)
@@ -212,6 +214,7 @@ class Reference:
             "due": expires if expires is not None else hour + PATIENCE_MS / HOUR_MS,
             "totals": totals,
             "scopes": scopes,
+            "is_customers": is_customers,
         }
         if self.plan.rpm is not None:
             self.rpm = drained(self.rpm, self.plan.rpm, now) + 60_000, max(now, self.rpm[1])

@@ -1,7 +1,8 @@
-"""A customer's own hold: its end was chosen at creation, and no gateway owns it (money.md 14; issue: /v1/holds)."""
+"""A customer's own hold: its end was chosen at creation, and no gateway owns it (money.md 14)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -66,6 +67,27 @@ async def test_a_hold_may_be_confirmed_above_what_it_holds_and_released_at_nothi
     await admission.settle(account_id=books.account_id, call_id=free.call_id, amounts=Amounts(requests=0))
 
     assert await gateways.available(admission, books.account_id) == 700
+
+
+async def test_a_hold_is_no_running_call(gateways, ledger, call):
+    admission = await gateways.make()
+    books = ledger.open(1000, limits=Limits(concurrency=1, member_concurrency=1))
+    member = UUID(int=7)
+    hold, other = (call(books.account_id, 100, expires_at=in_s(60), user_id=member) for _ in range(2))
+    running, refused = (call(books.account_id, 100, user_id=member) for _ in range(2))
+
+    held = await admission.admit(hold)
+    admitted = await admission.admit(running)
+    held_too = await admission.admit(other)
+    answer = await admission.admit(refused)
+
+    assert held.limits.concurrency.remaining == 1
+    assert admitted.limits.concurrency.remaining == 0
+    assert held_too.amounts == held.amounts
+    assert answer.reason == "concurrency"
+    for wish in (hold, running, other):
+        await admission.settle(account_id=books.account_id, call_id=wish.call_id, price_nano=1)
+    assert not {name for name in (await gateways.look(books.account_id)).flight if name.startswith("open")}
 
 
 async def test_a_hold_outlives_its_gateway_and_ends_at_its_own_time(gateways, ledger, call, swept):

@@ -219,9 +219,9 @@ async def test_a_swept_call_grows_no_further_and_stays_swept(gateways, ledger, c
     books = ledger.open(1000)
     admitted = await admission.admit(call(books.account_id, 10))
     keys = account_keys(books.account_id)
-    entry = await gateways.redis("HGET", keys[2], admitted.call_id.hex)
-    await gateways.redis("HSET", keys[2], admitted.call_id.hex, entry.decode().replace("held|", "swept|", 1))
-    await gateways.redis("DEL", keys[5])
+    entry = await gateways.redis("HGET", keys[1], admitted.call_id.hex)
+    await gateways.redis("HSET", keys[1], admitted.call_id.hex, entry.decode().replace("held|", "swept|", 1))
+    await gateways.redis("DEL", keys[4])
 
     assert await admission.extend(admitted.call_id, Amounts(20)) == "swept"
     sight = await gateways.look(books.account_id)

@@ -63,7 +63,7 @@ class Checks:
             assert over[unit] <= allowed or (displaced and unit in "co"), f"{unit}: {over[unit]} over {allowed}"
 
     async def check_same(self) -> None:
-        calls = await self.redis.attempt(lambda session: session.command("HGETALL", self.keys[2]))
+        calls = await self.redis.attempt(lambda session: session.command("HGETALL", self.keys[1]))
         entries = {}
         for call, entry in zip(calls[::2], calls[1::2], strict=True):
             fields = entry.decode().split("|", 16)
@@ -73,8 +73,8 @@ class Checks:
             call: (entry["state"], split_text(entry["split"]), words(entry["totals"]))
             for call, entry in self.reference.entries.items()
         }
-        assert await self.counts(3) == {f"{s}:{unit}": amount for (s, unit), amount in self.reference.used().items()}
-        assert await self.counts(5) == self.reference.flight()
+        assert await self.counts(2) == {f"{s}:{unit}": amount for (s, unit), amount in self.reference.used().items()}
+        assert await self.counts(4) == self.reference.flight()
         await self.check_buckets()
         reply = await self.script(SCRIPTS.standing)
         if reply[0] == b"reload":

@@ -14,6 +14,7 @@ from contracts.gateway import UsageRecorded
 from contracts.ledger import BalanceChanged
 from contracts.terms import Terms
 from gateway.admission.connection import RedisConnection
+from gateway.admission.hold import Stamped
 from gateway.admission.types import (
     AccountTerms,
     AdmissionRequest,
@@ -109,6 +110,9 @@ class Admissions:
     def never_began(self, call_id: UUID, *, account_id: UUID) -> None:
         del self.held[call_id]
 
+    def memo(self, call_id: UUID, amounts: Amounts, *, stamped: Stamped) -> bytes:
+        return b"memo"
+
     async def settle(self, call_id: UUID, amounts: Amounts, *, account_id: UUID | None = None) -> object:
         assert account_id is not None
         self.ended[call_id] = amounts
@@ -124,7 +128,7 @@ class Store:
     is_up: bool = True
     die_before: bool = False
 
-    async def store(self, account_id: UUID, call_id: UUID, value: bytes) -> bool:
+    async def store(self, account_id: UUID, call_id: UUID, value: bytes, *, memo: Any = None) -> bool:
         if self.die_before:
             raise Killed
         await asyncio.sleep(0)

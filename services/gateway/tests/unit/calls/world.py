@@ -187,6 +187,9 @@ class FakeAdmission:
     def never_began(self, call_id: UUID, *, account_id: UUID) -> None:
         self.given_back.append(call_id)
 
+    def memo(self, call_id: UUID, amounts: Amounts) -> bytes:
+        return b"memo"
+
     def abandon(self, call_id: UUID) -> None:
         self.abandoned.append(call_id)
 

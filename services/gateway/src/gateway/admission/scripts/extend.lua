@@ -1,22 +1,22 @@
 -- ARGV: run, offset, packed, report; packed as for settle, with new totals and patience_ms. Answers `ok|split`,
 -- `refused`, `reload`, or what the call is now: `confirmed`, `swept`, `ended`.
-local call, patience, price, tokens, overage, requests, rate, at = string.match(
+local call, patience, price, tokens, overage, requests, rate, from = match(
   ARGV[3], '^(%x+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|()'
 )
 if is_confirmed(call) then
   return 'confirmed'
 end
 local now = server_ms()
-local due = text(now + tonumber(patience))
+local due = text(now + patience)
 local entry = entry_of(call)
 if not entry then
-  entry = become(read_call(ARGV[3], at), { state = 'held', due = due, report = ARGV[4] })
-  change(call, nil, entry)
+  entry = enter(call, sub(ARGV[3], from), due, ARGV[4])
 elseif entry.state ~= 'held' then
   return entry.state
 end
-local run, account, tpm, most_price, most, policy, debt, tpm_used, tpm_at = unpack(redis.call(
-  'HMGET', STATE, 'run', 'state', 'tpm', 'most_price', 'most_request', 'policy', 'debt', 'tpm_used', 'tpm_at'
+local run, account, slices, debt, most_price, most_request, marks, tpm, tpm_used, tpm_at = unpack(command(
+  'HMGET', STATE, 'run', 'state', 'slices', 'debt', 'most_price', 'most_request', 'marks', 'tpm',
+  'tpm_used', 'tpm_at'
 ))
 if run ~= ARGV[1] then
   return 'reload'
@@ -25,44 +25,44 @@ local wanted = {
   price = tonumber(price), tokens = tonumber(tokens), overage = tonumber(overage), requests = tonumber(requests),
   rate = tonumber(rate),
 }
-local names = scopes(entry)
-local more, rate_more = wanted.price - tonumber(entry.price), wanted.rate - tonumber(entry.rate)
+local names = scopes(entry.user, entry.project, entry.key)
+local rate_more = wanted.rate - entry.rate
 if account ~= 'open' or (most_price and wanted.price > tonumber(most_price))
   or math.max(wanted.price, wanted.tokens, wanted.overage, wanted.requests, wanted.rate) > MAX_AMOUNT
-  or broken_budget(names, redis.call('HMGET', FLIGHT, unpack(names)), more, now)
+  or (find(marks, 'b', 1, true) and broken_budget(names, wanted.price - entry.price, now))
   or (tpm and rate_more > 0 and not poured(drained(tpm_used, tpm_at, tpm, now), rate_more, tonumber(tpm))) then
   return 'refused'
 end
 
 -- What it holds already is room for it; nothing is given back before the end.
-local left, free = room(now, tonumber(debt))
+local left, free = room(slices, now, debt)
 local held, have, order, amounts = { r = 0, t = 0, c = 0, o = 0 }, {}, {}, {}
-for slice, amount in parts(entry.split) do
-  local unit = string.sub(slice, -1)
-  held[unit] = held[unit] + tonumber(amount)
+for slice, amount in gmatch(entry.split, PART) do
+  local unit = sub(slice, -1)
+  held[unit] = held[unit] + amount
 end
 for unit, amount in pairs(held) do
   have[unit] = amount + math.max(0, left[unit])
 end
 local pays, unpaid = divide(
-  wanted.price, wanted.tokens, wanted.overage, wanted.requests, have, most and tonumber(most)
+  wanted.price, wanted.tokens, wanted.overage, wanted.requests, have, most_request and tonumber(most_request)
 )
-if unpaid > 0 and policy ~= 'warn' then
+if unpaid > 0 and not find(marks, 'w', 1, true) then
   return 'refused'
 end
 for unit, amount in pairs(pays) do
   pays[unit] = math.max(0, amount - held[unit])
 end
-for slice, amount in parts(entry.split .. ',' .. spread(pays, free)) do
+for slice, amount in gmatch(entry.split .. ',' .. spread(pays, free), PART) do
   if not amounts[slice] then
     order[#order + 1], amounts[slice] = slice, 0
   end
-  amounts[slice] = amounts[slice] + tonumber(amount)
+  amounts[slice] = amounts[slice] + amount
 end
 local split = {}
-for _, unit in ipairs(UNITS) do
+for i = 1, 4 do
   for _, slice in ipairs(order) do
-    if string.sub(slice, -1) == unit then
+    if sub(slice, -1) == UNITS[i] then
       split[#split + 1] = slice .. '=' .. text(amounts[slice])
     end
   end
@@ -71,9 +71,9 @@ end
 if rate_more > 0 then
   correct('tpm', tpm, tpm_used, tpm_at, rate_more, now)
 end
-local extended = become(entry, {
-  due = due, price = price, tokens = tokens, overage = overage, requests = requests, rate = rate,
-  split = table.concat(split, ','),
-})
+local extended = become(entry, 'held', due)
+extended.price, extended.tokens, extended.overage, extended.requests, extended.rate = price, tokens, overage, requests,
+  rate
+extended.split = table.concat(split, ',')
 change(call, entry, extended)
 return 'ok|' .. extended.split

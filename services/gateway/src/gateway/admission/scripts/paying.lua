@@ -45,44 +45,6 @@ local function ceil_share(amount, part, whole)
   return quotient + (product - remainder) / whole + (remainder > 0 and 1 or 0)
 end
 
--- What may be used now by unit, and the slices that have room, in burn order. What stands on slices that the snapshot
--- does not know (any more) counts against the rest; what stands on slices that are not valid now counts nowhere.
-local function room(now, debt)
-  local used, known, flat = {}, {}, redis.call('HGETALL', USED)
-  for i = 1, #flat, 2 do
-    used[flat[i]] = tonumber(flat[i + 1])
-  end
-  local free, owed = { r = {}, t = {}, c = {}, o = {} }, { r = 0, t = 0, c = debt, o = 0 }
-  for _, packed in ipairs(redis.call('LRANGE', SLICES, 0, -1)) do
-    local slice, unit, from, till, amount = string.match(packed, '^([^|]+:(%a))|(%d+)|(%d*)|(%d+)$')
-    known[slice] = true
-    if tonumber(from) <= now and (till == '' or now < tonumber(till)) then
-      local left = tonumber(amount) - (used[slice] or 0)
-      if left < 0 then
-        owed[unit] = owed[unit] - left
-      else
-        local list = free[unit]
-        list[#list + 1] = { slice = slice, amount = left }
-      end
-    end
-  end
-  for slice, amount in pairs(used) do
-    if not known[slice] then
-      local unit = string.sub(slice, -1)
-      owed[unit] = owed[unit] + amount
-    end
-  end
-  -- Sums stop at the highest amount, where doubles are still exact: beyond it, it denies early or says "at least".
-  local left = {}
-  for unit, list in pairs(free) do
-    left[unit] = 0 - math.min(owed[unit], MAX_AMOUNT)
-    for _, one in ipairs(list) do
-      left[unit] = math.min(left[unit] + one.amount, MAX_AMOUNT)
-    end
-  end
-  return left, free
-end
-
 -- Answers what each unit pays, and the share of the price that nothing pays.
 local function divide(price, tokens, overage, requests, left, most)
   local pays, due, part, whole = { r = 0, t = 0, c = 0, o = 0 }, 0, 1, 1
@@ -109,23 +71,4 @@ local function divide(price, tokens, overage, requests, left, most)
   end
   pays.o = left.o
   return pays, ceil_share(rest, wanted - left.o, wanted)
-end
-
--- Puts amounts on slices in burn order; they must fit.
-local function spread(amounts, free)
-  local split = {}
-  for _, unit in ipairs(UNITS) do
-    local left = amounts[unit]
-    for _, one in ipairs(free[unit]) do
-      if left <= 0 then
-        break
-      end
-      local amount = math.min(one.amount, left)
-      if amount > 0 then
-        split[#split + 1] = one.slice .. '=' .. text(amount)
-        left = left - amount
-      end
-    end
-  end
-  return table.concat(split, ',')
 end

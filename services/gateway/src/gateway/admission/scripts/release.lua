@@ -5,20 +5,21 @@ local now = server_ms()
 local entry = entry_of(ARGV[3])
 if not entry then
   if not is_confirmed(ARGV[3]) then
-    redis.call('ZADD', CONFIRMED, text(now), ARGV[3])
-    redis.call('PEXPIRE', CONFIRMED, text(CONFIRMED_FOR_MS))
+    command('ZADD', CONFIRMED, text(now), ARGV[3])
+    command('PEXPIRE', CONFIRMED, text(CONFIRMED_FOR_MS))
   end
   return 'unknown'
 end
 if entry.state ~= 'held' then
   return entry.state
 end
-local rpm, tpm, rpm_used, rpm_at, tpm_used, tpm_at = unpack(redis.call(
+local rpm, tpm, rpm_used, rpm_at, tpm_used, tpm_at = unpack(command(
   'HMGET', STATE, 'rpm', 'tpm', 'rpm_used', 'rpm_at', 'tpm_used', 'tpm_at'
 ))
 correct('rpm', rpm, rpm_used, rpm_at, -1, now)
-correct('tpm', tpm, tpm_used, tpm_at, 0 - tonumber(entry.rate), now)
-change(ARGV[3], entry, become(entry, {
-  state = 'swept', due = text(now), price = '0', tokens = '0', overage = '0', requests = '0', rate = '0', split = '',
-}))
+correct('tpm', tpm, tpm_used, tpm_at, 0 - entry.rate, now)
+local released = become(entry, 'swept', text(now))
+released.price, released.tokens, released.overage, released.requests, released.rate = '0', '0', '0', '0', '0'
+released.split = ''
+change(ARGV[3], entry, released)
 return 'held'

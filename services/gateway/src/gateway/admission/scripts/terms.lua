@@ -1,3 +1,3 @@
 -- ARGV: run, offset. The account's terms as its gateways read them.
-local run, terms = unpack(redis.call('HMGET', STATE, 'run', 'terms'))
+local run, terms = unpack(command('HMGET', STATE, 'run', 'terms'))
 return run == ARGV[1] and terms or 'reload'
