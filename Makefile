@@ -9,7 +9,7 @@ LOCKS := tools/bootstrap.lock requirements.lock $(addsuffix /pyproject.toml,$(PA
 # Two workers, each with its own Kafka, PostgreSQL and Redis; `make test PYTEST='-k name'` narrows.
 WORKERS ?= 2
 
-.PHONY: help setup run demo test test-parts test-whole check judges bench reset mail lock release-contracts
+.PHONY: help setup run demo test test-parts test-whole check proofs judges bench reset mail lock release-contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -40,7 +40,7 @@ reset: setup ## forget everything that `make run` kept
 test: test-parts test-whole ## unit to end-to-end, on real servers
 
 test-parts: setup ## libraries, services and stand-ins, each by itself
-	@$(BIN)/python -m pytest -m "not judge and not stack" -n $(WORKERS) --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -m "not judge and not stack and not proof" -n $(WORKERS) --dist loadfile $(PYTEST)
 
 test-whole: setup ## the whole product, end to end
 	@$(BIN)/python -m pytest -m "stack" $(PYTEST)
@@ -54,6 +54,9 @@ check: setup ## format, lint, types, imports, dependencies, contracts, sizes
 	@$(BIN)/python -m contracts check
 	@$(BIN)/python tools/check_sizes.py
 	@$(BIN)/python tools/check_addresses.py
+
+proofs: setup ## the hard cap, rolling restarts and lost servers under load: about ten minutes
+	@$(BIN)/python -m pytest -m proof $(PYTEST)
 
 judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is missing is skipped by name
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tools/judges.lock

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.fleet import ELASTIC_STEP_TOKENS, OUTPUT_CREDITS, OUTPUT_TOKENS, Fleet
 from tests.e2e.raw_calls import Answer, Caller
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(180)]
 
 CALLS = 500
 WHOLE = {"max_tokens": OUTPUT_TOKENS, "scenario": f"text;output_tokens={OUTPUT_TOKENS};first_byte_ms=1200;delay_ms=0"}

@@ -12,7 +12,7 @@ from tests.e2e.raw_calls import Answer
 
 from sandbox.demo.customer import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
 
 QUICK = {"max_tokens": 20, "scenario": "text;output_tokens=20;first_byte_ms=150;delay_ms=0"}
 # Of 40 s: it outlasts the grace of the worker that it is at.

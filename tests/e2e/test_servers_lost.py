@@ -12,7 +12,7 @@ from tests.e2e.load import Load, load
 
 from sandbox.demo.customer import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(180)]
 
 CALL = {"max_tokens": 100, "scenario": "text;output_tokens=100;first_byte_ms=250;delay_ms=0"}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 HOST: Final = b"Host: faregate.test\r\n"
-REFUSED: Final = frozenset({400, 413, 414, 417, 431, 501, 505})
+REFUSED: Final = frozenset({400, 405, 413, 414, 417, 431, 501, 505})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +213,12 @@ def _request_lines() -> Iterator[Hostile]:
         "method missing": (b"/PATH HTTP/1.1", 400),
         "method with parenthesis": (b"GE(T /PATH HTTP/1.1", 400),
         "method with nul": (b"GET\x00 /PATH HTTP/1.1", 400),
-        "method in lower case": (b"get /PATH HTTP/1.1", 501),
-        "method unknown": (b"FETCH /PATH HTTP/1.1", 501),
-        "method of a kilobyte": (b"G" * 1024 + b" /PATH HTTP/1.1", 501),
-        "TRACE": (b"TRACE /PATH HTTP/1.1", 501),
-        "CONNECT to elsewhere": (b"CONNECT example.com:443 HTTP/1.1", 501),
-        "CONNECT to a path": (b"CONNECT /PATH HTTP/1.1", 501),
+        "method in lower case": (b"get /PATH HTTP/1.1", 405),
+        "method unknown": (b"FETCH /PATH HTTP/1.1", 405),
+        "method of a kilobyte": (b"G" * 1024 + b" /PATH HTTP/1.1", 405),
+        "TRACE": (b"TRACE /PATH HTTP/1.1", 405),
+        "CONNECT to elsewhere": (b"CONNECT example.com:443 HTTP/1.1", 405),
+        "CONNECT to a path": (b"CONNECT /PATH HTTP/1.1", 405),
     }
     for name, (line, status) in lines.items():
         yield Hostile(f"request line: {name}", _get(b"", line=line), status)

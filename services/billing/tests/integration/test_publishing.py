@@ -73,7 +73,15 @@ async def test_an_unchanged_catalogue_publishes_nothing_new(database, clock):
     trial = events[0]["data"]
     assert trial["default"] is True
     assert trial["allowances"] == [
-        {"rule": "trial", "unit": "credit", "amount": "5000000000", "valid_days": 14, "priority": 100}
+        {
+            "rule": "trial",
+            "unit": "credit",
+            "amount": "5000000000",
+            "valid_days": 14,
+            "priority": 100,
+            "roll_over": "none",
+            "roll_over_cap": None,
+        }
     ]
 
 

@@ -126,7 +126,7 @@ async def test_an_answer_keeps_one_request_id(gateway, echo):
 
 
 async def test_a_large_body_is_refused(gateway, echo):
-    answer = await ask(gateway, "POST", "/auth/register", content=b"x" * (1 << 20) + b"x")
+    answer = await ask(gateway, "POST", "/auth/register", content=b"x" * (2 << 20) + b"x")
     assert answer.status_code == 413
     assert answer.json()["code"] == "body_too_large"
 

@@ -267,7 +267,7 @@ def _explain_request_line(line: bytes) -> NoReturn:
     method, _, major, minor = found.groups()
     if (major, minor) not in ((b"1", b"1"), (b"1", b"0")):
         bad("Only HTTP/1.1 and HTTP/1.0 are spoken here", status=505)
-    bad(f"The method {method.decode()[:32]} is not implemented", status=501)
+    bad(f"The method {method.decode()[:32]} is not allowed on any path", status=405)
 
 
 def _explain(line: bytes) -> NoReturn:

@@ -18,7 +18,9 @@ _CODES: Final = {
 
 def refusal(status: int, message: str, *, retry_after_s: int | None = None) -> ModelApiError:
     """An error of the front, which knows statuses that the model API has no type for."""
-    headers = {"retry-after": str(retry_after_s)} if retry_after_s is not None else None
+    headers = {"retry-after": str(retry_after_s)} if retry_after_s is not None else {}
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["allow"] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
     if status in {408, 413, 503}:
         return ModelApiError(status, message, headers=headers)
     return ModelApiError(status, message, error_type="invalid_request_error", headers=headers)

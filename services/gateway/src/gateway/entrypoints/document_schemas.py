@@ -100,8 +100,8 @@ CLAUDE_STREAM: Final = body_of(
     {
         "messages": _MESSAGES,
         "image": {"type": "string", "description": "base64, or a data URL: goes into the user's last message"},
-        "model": {**MODEL, "default": "fast"},
-        "max_tokens": {**_TOKENS, "default": 1024},
+        "model": {**MODEL, "type": ["string", "null"], "default": "fast"},
+        "max_tokens": {**_TOKENS, "type": ["integer", "null"], "default": 1024},
     },
 )
 INVOKE: Final = body_of(
@@ -109,16 +109,16 @@ INVOKE: Final = body_of(
     {
         "prompt": {"type": "string", "minLength": 1, "description": "instead of messages"},
         "messages": _MESSAGES,
-        "model": {**MODEL, "default": "fast"},
-        "max_tokens": {**_TOKENS, "default": 1024},
+        "model": {**MODEL, "type": ["string", "null"], "default": "fast"},
+        "max_tokens": {**_TOKENS, "type": ["integer", "null"], "default": 1024},
     },
 )
 GENERATE: Final = body_of(
     ("prompt",),
     {
         "prompt": {"type": "string", "minLength": 1},
-        "model": {**MODEL, "default": "fast"},
-        "max_tokens": {**_TOKENS, "default": 1024},
+        "model": {**MODEL, "type": ["string", "null"], "default": "fast"},
+        "max_tokens": {**_TOKENS, "type": ["integer", "null"], "default": 1024},
     },
     is_open=False,
 )

@@ -38,6 +38,8 @@ _HEADERS: Final[Mapping[str, str]] = {
     "rejected",
 }
 
+_MAY_BE_EMPTY: Final = frozenset({"/api/v1/llm/test"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Route:
@@ -153,7 +155,10 @@ def _operation(route: _Route) -> Shape:
         "responses": _responses(route),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": route.body}}}
+        operation["requestBody"] = {
+            "required": route.path not in _MAY_BE_EMPTY,
+            "content": {"application/json": {"schema": route.body}},
+        }
     if "{model_id}" in route.path:
         operation["parameters"] = [{"name": "model_id", "in": "path", "required": True, "schema": shapes.MODEL}]
     return operation

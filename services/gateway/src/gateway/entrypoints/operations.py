@@ -10,11 +10,10 @@ from gateway.entrypoints.operation_schemas import ChargeAnswer, ConfirmRequest, 
 from gateway.entrypoints.own_api import OwnApi, OwnRoute, errors
 from gateway.operations.admitting import OperationRefusedError, project_of
 from gateway.operations.desk import HOLDS, USAGE, Answer, OperationsDesk, WantedUse
-from gateway.operations.seal import MOST_CHARS
 from kit.idempotency import IdempotencyKey
 from kit.tokens import Caller
 
-HoldId = Annotated[str, Path(max_length=MOST_CHARS, description="as `POST /v1/holds` answered it")]
+HoldId = Annotated[str, Path(description="as `POST /v1/holds` answered it")]
 
 
 def build_router(desk: OperationsDesk, own: OwnApi) -> APIRouter:

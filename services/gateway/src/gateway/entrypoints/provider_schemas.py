@@ -10,7 +10,9 @@ from gateway.routing.config import AliasSpec, EntryKind, ModelSpec, ProviderSpec
 from kit.http import RequestModel, ResponseModel
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="Why; kept with the change")]
-Version = Annotated[int, Field(ge=0, description="The entry's version as it was read; 0 when the API never changed it")]
+Version = Annotated[
+    int, Field(ge=0, strict=True, description="The entry's version as it was read; 0 when the API never changed it")
+]
 
 
 class PutEntry(RequestModel):
