@@ -7,7 +7,16 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
 
 from gateway.routing.errors import Problem, RoutingConfigError, problems_of
 from gateway.routing.secrets import check_reference
@@ -49,6 +58,15 @@ def _not_empty(given: tuple[Any, ...]) -> tuple[Any, ...]:
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 ModelName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$")]
 Pattern: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._:/@*?-]{0,199}$")]
+
+
+def _is_written_out(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError("should be a date and time, not a number")  # noqa: TRY004  # pydantic catches ValueError only
+    return value
+
+
+Instant: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_is_written_out)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
@@ -57,7 +75,7 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    enabled: bool = True
+    enabled: StrictBool = True
 
 
 class TimeoutSpec(BaseModel):
@@ -84,7 +102,7 @@ class CredentialSpec(BaseModel):
 
     id: Name
     secret: Annotated[str, AfterValidator(check_reference)]
-    reserved: bool = False
+    reserved: StrictBool = False
 
 
 class ProviderSpec(Spec):
@@ -93,7 +111,7 @@ class ProviderSpec(Spec):
     kind: ProviderKind
     address: Annotated[str, AfterValidator(checked_address)]
     auth: Literal["x-api-key", "bearer"] | None = None
-    versioned: bool = True
+    versioned: StrictBool = True
     credentials: Annotated[tuple[CredentialSpec, ...], AfterValidator(_not_empty)]
     timeouts: TimeoutSpec = TimeoutSpec()
 
@@ -106,7 +124,7 @@ class ModelSpec(Spec):
     """A model by the price book's name; `failover` names other models that may answer in its place."""
 
     display_name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    created_at: AwareDatetime | None = None
+    created_at: Instant | None = None
     lifecycle: Literal["active", "deprecated", "retired"] = "active"
     owned_by: Name | None = None
     failover: tuple[ModelName, ...] = ()
