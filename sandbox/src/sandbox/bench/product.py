@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -16,6 +17,19 @@ from sandbox.faregate import Faregate
 from sandbox.stack.ports import free_port_base, free_ports
 
 Say = Callable[[str], None]
+
+# Limits are on, and so high that a load on one core never meets them.
+CATALOGUE: Final = """
+format = 1
+currency = "usd"
+
+[plans.measured]
+name = "Measured"
+default = true
+price = "0"
+allowances = [{ rule = "trial", credits = "5", valid_days = 14 }]
+limits = { requests_per_minute = 100000000, tokens_per_minute = 1000000000, concurrency = 100000 }
+"""
 
 
 class Measured(Faregate):
@@ -40,6 +54,9 @@ async def measured_product(folder: Path, *, tls: bool = False, workers: int = 1)
     """
     (upstream_port,) = free_ports(1)
     settings = {"FAREGATE_LOG_LEVEL": "WARNING", "FAREGATE_GATEWAY_WORKERS": str(workers)}
+    catalogue = folder / "catalogue.toml"
+    catalogue.write_text(CATALOGUE)
+    settings["FAREGATE_BILLING_CATALOGUE"] = str(catalogue)
     files: tuple[str, ...] = ()
     if tls:
         made = make_certificate(folder)
