@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import psutil
@@ -103,6 +105,8 @@ def sandbox(state_folder: Path) -> Sandbox:
         (state_folder / "modules" / name).mkdir(parents=True)
         (state_folder / "modules" / name / "__init__.py").touch()
         (state_folder / "modules" / name / "__main__.py").write_text(SERVICE)
+    # The sandbox's price book begins with the one that the ledger ships.
+    shutil.copytree(str(resources.files("ledger") / "price_books"), state_folder / "modules" / "ledger" / "price_books")
     return Sandbox(state_folder / "state", modules=state_folder / "modules")
 
 
