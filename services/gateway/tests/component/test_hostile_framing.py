@@ -11,6 +11,8 @@ from services.gateway.tests.hostile_requests import REFUSED, Hostile, corpus
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: faregate.test\r\n\r\n"
 PATHS = {"model": b"/v1/messages", "app": b"/app"}
 CORPUS = corpus()
+# Split at every byte: those whose size is the point would take minutes.
+SMALL = [hostile for hostile in CORPUS if len(hostile.to(PATHS["model"]) + SMUGGLED) <= 2000]
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +47,9 @@ def test_a_hostile_framing_is_refused_and_nothing_behind_it_is_read(front: Runni
     assert told["error"]["message"] if "error" in told else told["detail"]
 
 
-@pytest.mark.parametrize("hostile", CORPUS, ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", SMALL, ids=lambda hostile: hostile.name)
 def test_a_hostile_framing_that_comes_byte_by_byte_is_refused_as_well(front: RunningFront, hostile: Hostile):
     raw = hostile.to(b"/v1/messages") + SMUGGLED
-    if len(raw) > 2000:
-        pytest.skip("larger than needed to be split everywhere")
     front.seen.clear()
     with front.connect() as wire:
         for at in range(len(raw)):

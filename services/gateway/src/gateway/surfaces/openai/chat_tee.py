@@ -5,83 +5,32 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.surfaces.frames import FrameCutter, data_of
+from gateway.surfaces.frames import data_of
+from gateway.surfaces.holding_tee import HoldingTee
 from gateway.surfaces.openai.counts import tier_of, usage_of
-from gateway.surfaces.types import Terminal
 from gateway.usage.seen import UsageSeen
 
 _BYTES_PER_TOKEN: Final = 4
-_CHUNK: Final = b"data: {"
 _CONTENT: Final = b'"content":"'
-_LINES: Final = 2
 _DONE: Final = b"[DONE]"
 _SPEAKING: Final = (b'"finish_reason"', b'"usage"', b'"error"')
 _NULL: Final = (b":null", b": null")
 _BACKSLASH: Final = 0x5C
 
 
-class ChatStreamTee:
-    """See `types.StreamTee`; the usage chunk that only we asked for does not go out.
+class ChatStreamTee(HoldingTee):
+    """The usage chunk that only we asked for does not go out."""
 
-    A chunk is plain when nothing in it is of interest but how much text it brings.
-    """
+    __slots__ = ("_wants_usage",)
 
-    __slots__ = (
-        "_bytes", "_chunks", "_cutter", "_held", "_wants_usage", "error_type", "has_content", "seen", "terminal",
-    )  # fmt: skip
+    common_start = b"data: {"
+    common_lines = 2
 
     def __init__(self, *, wants_usage: bool) -> None:
-        self.seen = UsageSeen()
-        self.terminal: Terminal | None = None
-        self.error_type: str | None = None
-        self.has_content = False
+        super().__init__()
         self._wants_usage = wants_usage
-        self._cutter = FrameCutter()
-        self._held: list[bytes] = []
-        self._chunks = 0
-        self._bytes = 0
 
-    def feed(self, data: bytes) -> bytes:
-        if (
-            data.startswith(_CHUNK)
-            and data.endswith(b"\n\n")
-            and data.count(b"\n") == _LINES
-            and not self._cutter.pending
-            and self.terminal is None
-            and not self._cutter.inside_large
-            and self._plain(data)
-        ):
-            return data
-        return self._feed_pieces(data)
-
-    @property
-    def between_events(self) -> bool:
-        return not self._cutter.inside_large
-
-    @property
-    def held_bytes(self) -> int:
-        return sum(map(len, self._held))
-
-    @property
-    def delivered_tokens(self) -> int:
-        return max(self._chunks, self._bytes // _BYTES_PER_TOKEN)
-
-    def rest(self) -> bytes:
-        return b"".join(self._held) + self._cutter.pending
-
-    def _feed_pieces(self, data: bytes) -> bytes:
-        out: list[bytes] = []
-        for piece, whole in self._cutter.feed(data):
-            if self.terminal is None:
-                if whole and not self._plain(piece) and self._is_ours(piece):
-                    continue
-                if not whole:
-                    self.has_content = True
-                    self._bytes += len(piece)
-            (out if self.terminal is None else self._held).append(piece)
-        return out[0] if len(out) == 1 else b"".join(out)
-
-    def _plain(self, frame: bytes) -> bool:
+    def _common(self, frame: bytes) -> bool:
         """Count a chunk by its text alone, if it is in mid-answer and says nothing else."""
         begin = frame.find(_CONTENT)
         if begin < 0 or not self.has_content or not _is_midway(frame):
@@ -90,19 +39,18 @@ class ChatStreamTee:
         length = end - begin - len(_CONTENT)
         if length <= 0 or frame[end - 1] == _BACKSLASH:
             return False
-        self._chunks += 1
+        self._events += 1
         self._bytes += length
         return True
 
-    def _is_ours(self, frame: bytes) -> bool:
-        """Read a chunk; true when it is the usage that the client did not ask for."""
+    def _read(self, frame: bytes) -> bool:
         data = data_of(frame)
         if data.startswith(_DONE):
             self.terminal = "stop"
-            return False
+            return True
         chunk = _object(data)
         if chunk is None:
-            return False
+            return True
         if error := chunk.get("error"):
             self.terminal = "error"
             self.error_type = _error_type(error)
@@ -114,9 +62,9 @@ class ChatStreamTee:
                 self._read_choice(choice)
         usage = usage_of(chunk.get("usage") or _groq(chunk))
         if usage is None:
-            return False
+            return True
         self.seen.usage({**usage, "service_tier": tier_of(chunk)})
-        return choices == [] and not self._wants_usage
+        return choices != [] or self._wants_usage
 
     def _read_choice(self, choice: Mapping[str, Any]) -> None:
         if isinstance(reason := choice.get("finish_reason"), str):
@@ -124,7 +72,7 @@ class ChatStreamTee:
         delta = choice.get("delta")
         if isinstance(delta, Mapping) and (size := content_bytes(delta)):
             self.has_content = True
-            self._chunks += 1
+            self._events += 1
             self._bytes += size
 
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.surfaces.frames import FrameCutter, event_name, payload_of
+from gateway.surfaces.frames import event_name, payload_of
+from gateway.surfaces.holding_tee import HoldingTee
 from gateway.surfaces.openai.counts import tier_of, usage_of
-from gateway.surfaces.types import Terminal
 from gateway.usage.seen import UsageSeen
 
 _BYTES_PER_TOKEN: Final = 4
@@ -15,67 +15,18 @@ _DELTA_KEY: Final = b'"delta":"'
 _STOPS: Final = frozenset({b"response.completed", b"response.incomplete"})
 _FAILURES: Final = frozenset({b"response.failed", b"response.cancelled", b"error"})
 _BEGINS: Final = frozenset({b"response.created", b"response.in_progress"})
-_NAMED: Final = b"event: response."
-_LINES: Final = 3
 _BACKSLASH: Final = 0x5C
 
 
-class ResponsesStreamTee:
-    """See `types.StreamTee`."""
+class ResponsesStreamTee(HoldingTee):
+    """The event that ends the stream says how the response ended."""
 
-    __slots__ = ("_bytes", "_cutter", "_deltas", "_held", "error_type", "has_content", "seen", "terminal")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.seen = UsageSeen()
-        self.terminal: Terminal | None = None
-        self.error_type: str | None = None
-        self.has_content = False
-        self._cutter = FrameCutter()
-        self._held: list[bytes] = []
-        self._deltas = 0
-        self._bytes = 0
+    common_start = b"event: response."
+    common_lines = 3
 
-    def feed(self, data: bytes) -> bytes:
-        if (
-            data.startswith(_NAMED)
-            and data.endswith(b"\n\n")
-            and data.count(b"\n") == _LINES
-            and not self._cutter.pending
-            and self.terminal is None
-            and not self._cutter.inside_large
-            and self._delta(data)
-        ):
-            return data
-        return self._feed_pieces(data)
-
-    @property
-    def between_events(self) -> bool:
-        return not self._cutter.inside_large
-
-    @property
-    def held_bytes(self) -> int:
-        return sum(map(len, self._held))
-
-    @property
-    def delivered_tokens(self) -> int:
-        return max(self._deltas, self._bytes // _BYTES_PER_TOKEN)
-
-    def rest(self) -> bytes:
-        return b"".join(self._held) + self._cutter.pending
-
-    def _feed_pieces(self, data: bytes) -> bytes:
-        out: list[bytes] = []
-        for piece, whole in self._cutter.feed(data):
-            if self.terminal is None:
-                if whole:
-                    self._read(piece)
-                else:
-                    self.has_content = True
-                    self._bytes += len(piece)
-            (out if self.terminal is None else self._held).append(piece)
-        return out[0] if len(out) == 1 else b"".join(out)
-
-    def _delta(self, frame: bytes) -> bool:
+    def _common(self, frame: bytes) -> bool:
         """Count an event that brings a piece of text and nothing else."""
         name_end = frame.index(b"\n")
         if not frame.endswith(b".delta", 0, name_end):
@@ -86,14 +37,11 @@ class ResponsesStreamTee:
         if begin < 0 or length <= 0 or frame[end - 1] == _BACKSLASH:
             return False
         self.has_content = True
-        self._deltas += 1
+        self._events += 1
         self._bytes += length
         return True
 
-    def _read(self, frame: bytes) -> None:
-        # The same count as a read of its own gives, so that it hangs on no split.
-        if frame.startswith(_NAMED) and frame.count(b"\n") == _LINES and self._delta(frame):
-            return
+    def _read(self, frame: bytes) -> bool:
         name = event_name(frame)
         if name.endswith(b".delta"):
             self._read_delta(payload_of(frame).get("delta"))
@@ -101,11 +49,12 @@ class ResponsesStreamTee:
             self._end(name, payload_of(frame))
         elif name in _BEGINS:
             self._read_response(payload_of(frame).get("response"))
+        return True
 
     def _read_delta(self, delta: object) -> None:
         if isinstance(delta, str) and delta:
             self.has_content = True
-            self._deltas += 1
+            self._events += 1
             self._bytes += len(delta.encode(errors="replace"))
 
     def _end(self, name: bytes, payload: Mapping[str, Any]) -> None:
