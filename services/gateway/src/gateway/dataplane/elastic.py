@@ -23,6 +23,7 @@ class Extender(Protocol):
 class ElasticHold:
     """Input and a first step of output are reserved; at 70 % of what is reserved the next step is asked for.
 
+    Where it is refused, what is reserved is delivered to its end, and asked once more: money may have come in.
     `is_used_up` while more than what is reserved may have been delivered: then nothing more is read, so that the
     overspend of a call is at most the error of the estimate.
     """
@@ -30,6 +31,7 @@ class ElasticHold:
     __slots__ = (
         "_asking",
         "_call_id",
+        "_delivered",
         "_estimate",
         "_extend_at",
         "_extender",
@@ -57,11 +59,13 @@ class ElasticHold:
         self._on_more = on_more
         self._on_end = on_end
         self._asking = False
+        self._delivered = 0
         self.is_used_up = False
         self._reserve(first_step(estimate, step_tokens))
 
     def note(self, delivered_tokens: int) -> None:
         """Ask for more where it is time to."""
+        self._delivered = delivered_tokens
         if delivered_tokens < self._extend_at:
             return
         self.is_used_up = delivered_tokens >= self._reserved
@@ -81,6 +85,8 @@ class ElasticHold:
             self._reserve(wanted)
             self.is_used_up = False
             self._on_more()
+        elif answer is False and self._delivered < self._reserved:
+            self._extend_at = self._reserved
         elif answer is False:
             self._on_end("out_of_credit")
         elif isinstance(answer, str):

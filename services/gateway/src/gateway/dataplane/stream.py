@@ -9,6 +9,8 @@ from gateway.dataplane.upstream_request import Fetch
 from gateway.surfaces.types import StreamTee
 
 MOST_HELD_BYTES: Final = 1 << 16
+# At four bytes a token a quarter of the smallest usual step: how far an elastic hold may be overstepped unseen.
+ELASTIC_READ_BYTES: Final = 1 << 10
 
 
 class Stream:
@@ -50,6 +52,8 @@ class Stream:
     def attach(self, fetch: Fetch, elastic: ElasticHold | None) -> None:
         self._fetch = fetch
         self._elastic = elastic
+        if elastic is not None:
+            fetch.most_bytes = ELASTIC_READ_BYTES
 
     def feed(self, data: bytes, now: float) -> None:
         """What the provider sent: out goes all that may."""

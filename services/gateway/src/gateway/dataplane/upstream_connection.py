@@ -104,6 +104,8 @@ class ProviderConnection(asyncio.Protocol):
             self._paused = False
             self.heard_s = self._home.clock.monotonic()
             self._transport.resume_reading()
+            if self._fetch is not None and self._told:
+                self._hand_on(self._fetch)
 
     def cancel(self) -> None:
         """Give the request up: its sink hears nothing more."""
@@ -179,8 +181,16 @@ class ProviderConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._home.lost(self)
+        if self._fetch is not None and self._parts:
+            # What came before the connection ended is whole, and nobody can be asked to wait for more of it.
+            arrived = b"".join(self._parts)
+            self._parts.clear()
+            self._fetch.sink.on_bytes(arrived)
         fetch = self._detach()
         if fetch is None:
+            return
+        if self._ended:
+            fetch.sink.on_end()
             return
         if self._told and not self._framed and error is None:
             # An answer without a length ends where its connection does.
@@ -216,15 +226,27 @@ class ProviderConnection(asyncio.Protocol):
             self._told = True
             fetch.head = fetch.body = b""
             fetch.sink.on_head(self._status, self._headers)
-        parts = self._parts
-        if parts and self._fetch is fetch:
-            arrived = parts[0] if len(parts) == 1 else b"".join(parts)
-            parts.clear()
-            fetch.sink.on_bytes(arrived)
-        if self._ended and self._fetch is fetch:
+        self._hand_on(fetch)
+
+    def _hand_on(self, fetch: Fetch) -> None:
+        """As much of the body as the sink takes: a pause holds in the middle of what one read brought, too."""
+        while self._parts and self._fetch is fetch and not self._paused:
+            fetch.sink.on_bytes(self._next_bytes(fetch.most_bytes))
+        if self._ended and not self._parts and self._fetch is fetch:
             self._detach()
             self._let_go()
             fetch.sink.on_end()
+
+    def _next_bytes(self, most_bytes: int | None) -> bytes:
+        parts = self._parts
+        if most_bytes is None:
+            arrived = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            return arrived
+        first = parts.pop(0)
+        if len(first) > most_bytes:
+            parts.insert(0, first[most_bytes:])
+        return first[:most_bytes]
 
     def _detach(self) -> Fetch | None:
         """The request is done with this connection, which soon serves another."""

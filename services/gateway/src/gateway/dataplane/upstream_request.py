@@ -53,7 +53,10 @@ class Carrier(Protocol):
 
 
 class Fetch:
-    """One request under way: may be paused, resumed and given up at any time."""
+    """One request under way: may be paused, resumed and given up at any time.
+
+    `most_bytes` bounds what the sink gets at once, so that it can stop in the middle of a large read; None is all.
+    """
 
     __slots__ = (
         "body",
@@ -62,6 +65,7 @@ class Fetch:
         "connection",
         "first_byte_s",
         "head",
+        "most_bytes",
         "silence_s",
         "sink",
         "writing_is_paused",
@@ -76,6 +80,7 @@ class Fetch:
         self.connect_s = connect_s
         self.first_byte_s = first_byte_s
         self.silence_s = silence_s
+        self.most_bytes: int | None = None
         self.connection: Carrier | None = None
         self.cancelled = self.writing_is_paused = False
 

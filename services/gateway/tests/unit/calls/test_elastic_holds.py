@@ -27,6 +27,11 @@ def say(world: World, tokens: int) -> None:
         world.provider.say(answers.chunk(answers.delta("x" * 38)))
 
 
+def burst(world: World, tokens: int, *, also: bytes = b"") -> None:
+    """All of it in one read."""
+    world.provider.say(b"".join([answers.chunk(answers.delta("x" * 38))] * (tokens // 10)) + also)
+
+
 async def test_a_stream_reserves_its_input_and_a_first_step(elastic, world_of):
     await streaming(elastic)
     strict = world_of()
@@ -76,18 +81,63 @@ async def test_nothing_is_read_beyond_the_hold_while_the_answer_is_awaited(elast
 async def test_when_nothing_is_left_the_stream_ends_with_an_error_and_is_charged_what_was_delivered(elastic):
     client = await streaming(elastic)
     say(elastic, 80)
-
     elastic.admission.extensions[0][1](False)
+    goes_on = not elastic.provider.last.aborted
+    say(elastic, 20)
 
+    elastic.admission.extensions[1][1](False)
+
+    assert goes_on
     last = client.body.rstrip().rpartition(b"\n\n")[2]
     assert last.startswith(b"event: error")
     assert b"billing_error" in last
     assert elastic.provider.last.aborted
     usage = elastic.publisher.usage
     assert (usage.outcome, usage.basis, usage.basis_reason) == ("truncated", "estimated", "out_of_credit")
-    assert 60 <= usage.counts.output_tokens <= 100
+    assert 90 <= usage.counts.output_tokens <= 110
     held = elastic.admission.requests[0].amounts.credit_nano
     assert elastic.admission.settled[0].credit_nano <= held
+
+
+async def test_money_that_comes_in_meanwhile_lets_the_stream_go_on(elastic):
+    await streaming(elastic)
+    say(elastic, 80)
+    elastic.admission.extensions[0][1](False)
+    say(elastic, 20)
+
+    elastic.admission.extensions[1][1](True)
+
+    assert not elastic.provider.last.aborted
+    assert not elastic.provider.last.reading_is_paused
+
+
+async def test_an_answer_that_comes_in_one_burst_does_not_overrun_the_hold(elastic):
+    """(money.md 8): what one read brought is passed on no further than the hold and a small piece."""
+    client = await streaming(elastic, max_tokens=4000)
+
+    burst(elastic, 3000)
+    delivered = client.body.count(b"event: content_block_delta")
+    elastic.admission.extensions[0][1](True)
+    later = client.body.count(b"event: content_block_delta")
+
+    assert delivered * 10 < STEP + 256
+    assert delivered < later < 2 * delivered + STEP // 10
+    assert elastic.publisher.events == []
+
+
+async def test_an_answer_that_ended_in_one_burst_is_whole_once_the_hold_allows_it(elastic):
+    client = await streaming(elastic, max_tokens=1000)
+
+    burst(elastic, 300, also=answers.chunk(answers.stop(300)) + answers.END)
+    early = list(elastic.publisher.events)
+    for number in range(9):
+        if number < len(elastic.admission.extensions):
+            elastic.admission.extensions[number][1](True)
+
+    assert early == []
+    assert client.ended
+    assert elastic.publisher.usage.outcome == "completed"
+    assert elastic.publisher.usage.counts.output_tokens == 300
 
 
 @pytest.mark.parametrize("answer", ["confirmed", "swept"])
@@ -134,8 +184,10 @@ async def test_a_drain_ends_where_the_hold_does(elastic):
     elastic.provider.say(answers.STREAM_HEAD + answers.chunk(answers.start()))
     exchange.lost()
     say(elastic, 80)
-
     elastic.admission.extensions[0][1](False)
+    say(elastic, 20)
+
+    elastic.admission.extensions[1][1](False)
 
     assert elastic.provider.last.aborted
     assert len(elastic.publisher.events) == 1
