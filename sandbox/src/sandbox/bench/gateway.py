@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -40,7 +41,9 @@ async def gateway_figures(measured: Measured, say: Say) -> list[Figure]:
     kinds: tuple[Kind, ...] = ("json", "stream")
     for kind in kinds:
         say(f"gateway, {kind}: {CONNECTIONS} connections for {SECONDS:.0f} s")
-        ours = await run_load(measured.addresses.gateway, kind, keys, [measured.gateway_process])
+        ours = await run_load(
+            measured.addresses.gateway, kind, keys, [measured.gateway_process], alone=measured.gateway_alone()
+        )
         limit = await _nginx(measured, kind, keys, say)
         figures += _compared(kind, ours, limit, tls=measured.upstream_is_tls)
     return figures
@@ -55,12 +58,20 @@ async def _nginx(measured: Measured, kind: Kind, keys: Path, say: Say) -> Run | 
         return await run_load(port, kind, keys, workers)
 
 
-async def run_load(port: int, kind: Kind, keys: Path, processes: Sequence[psutil.Process]) -> Run:
+async def run_load(
+    port: int,
+    kind: Kind,
+    keys: Path,
+    processes: Sequence[psutil.Process],
+    *,
+    alone: AbstractContextManager[None] | None = None,
+) -> Run:
     """The closed loop on a port, and what it costs these processes per call."""
     client = await run_client("load", port, CONNECTIONS, SECONDS, kind, keys)
-    before = cpu_s(processes)
-    await asyncio.sleep(SECONDS)
-    used = cpu_s(processes) - before
+    with alone or nullcontext():
+        before = cpu_s(processes)
+        await asyncio.sleep(SECONDS)
+        used = cpu_s(processes) - before
     done = json.loads(await client.finished())
     if done["errors"]:
         raise RuntimeError(f"{done['errors']} calls failed, for example {done['samples'][:1]}")

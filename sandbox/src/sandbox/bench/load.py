@@ -16,7 +16,8 @@ from typing import Final, cast
 
 import uvloop
 
-WARM_UP_S: Final = 2.0
+# A new Kafka compiles itself for some seconds.
+WARM_UP_S: Final = 8.0
 PROMPT: Final = "Write a haiku about gateways. " * 8
 
 
