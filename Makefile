@@ -6,8 +6,16 @@ BIN := $(VENV)/bin
 PACKAGES := libs/contracts libs/rating libs/kit services/auth services/gateway services/billing services/ledger services/notifier sandbox
 SOURCES := $(addsuffix /src,$(PACKAGES))
 LOCKS := tools/bootstrap.lock requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
-# Two workers, each with its own Kafka, PostgreSQL and Redis; `make test PYTEST='-k name'` narrows.
-WORKERS ?= 2
+# Workers, each with its own Kafka, PostgreSQL and Redis; `make test PYTEST='-k name'` narrows. Most tests wait more
+# than they compute, so one more than there are cores.
+WORKERS ?= 3
+# Two products at once, each of a dozen processes.
+WHOLE_WORKERS ?= 2
+WHOLE := sandbox/tests tests/e2e
+# A file stays with one worker; the order is that of sandbox.work_order.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+# Empty is off: otherwise every program that a test starts is compiled anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run demo test test-parts test-whole check proofs judges bench reset mail lock release-contracts
 
@@ -40,10 +48,10 @@ reset: setup ## forget everything that `make run` kept
 test: test-parts test-whole ## unit to end-to-end, on real servers
 
 test-parts: setup ## libraries, services and stand-ins, each by itself
-	@$(BIN)/python -m pytest -m "not judge and not stack and not proof" -n $(WORKERS) --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -m "not judge and not stack and not proof" -n $(WORKERS) $(BY_FILE) $(PYTEST)
 
 test-whole: setup ## the whole product, end to end
-	@$(BIN)/python -m pytest -m "stack" $(PYTEST)
+	@$(BIN)/python -m pytest -m "stack and not proof" -n $(WHOLE_WORKERS) $(BY_FILE) $(WHOLE) $(PYTEST)
 
 check: setup ## format, lint, types, imports, dependencies, contracts, sizes
 	@$(BIN)/ruff format --check --quiet .
@@ -60,7 +68,7 @@ proofs: setup ## the hard cap, rolling restarts and lost servers under load: abo
 
 judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is missing is skipped by name
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r tools/judges.lock
-	@PATH=$(abspath $(BIN)):$$PATH $(BIN)/python -m pytest -m judge $(PYTEST)
+	@PATH=$(abspath $(BIN)):$$PATH $(BIN)/python -m pytest -m judge sandbox/tests tests/judges $(PYTEST)
 
 bench: setup ## measure; prints ratios and writes build/bench.json
 	@$(BIN)/python -m sandbox.bench

@@ -1,1 +1,1 @@
-pytest_plugins = ["sandbox.testing", "sandbox.fixtures_outside", "sandbox.fixtures_stripe"]
+pytest_plugins = ["sandbox.testing", "sandbox.work_order", "sandbox.fixtures_outside", "sandbox.fixtures_stripe"]

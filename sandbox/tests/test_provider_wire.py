@@ -117,7 +117,7 @@ async def test_the_default_pace_lets_a_stream_be_seen(wire: httpx2.AsyncClient):
     await ask(wire, "output_tokens=20;delay_ms=0")
 
     assert default_s > 0.29
-    assert time.monotonic() - began < 0.15
+    assert time.monotonic() - began < default_s / 2
 
 
 async def test_the_first_byte_can_be_late(wire: httpx2.AsyncClient):

@@ -19,7 +19,7 @@ from sandbox.environment import SERVICES
 from sandbox.stack.ports import free_port_base
 from sandbox.state import Running
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300), pytest.mark.long]
 
 SERVICE = """\
 import http.server, json, os, sys

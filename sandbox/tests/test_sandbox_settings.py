@@ -91,7 +91,11 @@ def test_a_secret_reaches_only_the_processes_that_need_it(tmp_path: Path) -> Non
     for name, secret in credentials.service_secrets.items():
         assert who_knows(secret) == {name}
     for name in ("auth", "billing", "ledger", "notifier"):
-        assert who_knows(environments.stack.database_url(name)) == {name}
+        assert who_knows(environments.stack.database_url(name, is_running=True)) == {name}
+    # Whoever may change the books' tables runs before the ledger, and ends.
+    owner = environments.stack.database_url("ledger")
+    assert who_knows(owner) == set()
+    assert owner in environments.of_migration("ledger").values()
 
 
 def test_auth_knows_the_hash_of_every_service_secret(tmp_path: Path) -> None:

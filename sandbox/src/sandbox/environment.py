@@ -39,6 +39,10 @@ class Environments:
         own = {key: value for key, value in self.user.items() if key.startswith(f"{PREFIX}{name.upper()}_")}
         return {**self._inherited(), **self._defaults(name), **own, **self._common(name), **self._fixed(name)}
 
+    def of_migration(self, name: str) -> dict[str, str]:
+        """The same, and where the owner of the service's tables is let in: the running service never sees it."""
+        return {**self.of_service(name), f"{PREFIX}{name.upper()}_MIGRATION_URL": self.stack.database_url(name)}
+
     def of_stand_in(self, name: str) -> dict[str, str]:
         """The environment of provider, stripe or mailbox."""
         secrets = {
@@ -66,7 +70,7 @@ class Environments:
             f"FAREGATE_{name.upper()}_PORT": str(self.addresses.port(name)),
         }
         if name != "gateway":
-            common[f"FAREGATE_{name.upper()}_DATABASE_URL"] = self.stack.database_url(name)
+            common[f"FAREGATE_{name.upper()}_DATABASE_URL"] = self.stack.database_url(name, is_running=True)
         if name != "auth":
             common[f"FAREGATE_{name.upper()}_SERVICE_SECRET"] = self.credentials.service_secrets[name]
         return common | {key: self.user[key] for key in USERS_COMMON if key in self.user}
@@ -79,9 +83,12 @@ class Environments:
             },
             "notifier": {"FAREGATE_NOTIFIER_MAIL_FROM": "Faregate <no-reply@example.com>"},
         }
-        if name == "ledger" and self.selection.has_provider_stand_in:
-            return {"FAREGATE_LEDGER_PRICE_BOOK": str(book_in(self.stack.folder))}
-        return defaults.get(name, {})
+        found = defaults.get(name, {})
+        if name in ("ledger", "billing") and self.selection.has_provider_stand_in:
+            # Billing checks against it what its offers earn.
+            book = self.user.get("FAREGATE_LEDGER_PRICE_BOOK") or str(book_in(self.stack.folder))
+            return {**found, f"{PREFIX}{name.upper()}_PRICE_BOOK": book}
+        return found
 
     def _fixed(self, name: str) -> dict[str, str]:
         match name:

@@ -14,7 +14,7 @@ from kit import migrations
 
 def main(service: str) -> int:
     variable = f"FAREGATE_{service.upper()}_DATABASE_URL"
-    url = os.environ.get(variable)
+    url = os.environ.get(f"FAREGATE_{service.upper()}_MIGRATION_URL") or os.environ.get(variable)
     spec = find_spec(service)
     if url is None or spec is None or spec.origin is None:
         sys.stderr.write(f"{service} cannot be migrated: {variable} is not set, or there is no such service\n")

@@ -21,6 +21,7 @@ class Program:
     ports: tuple[int, ...]
     needs: tuple[str, ...] = ()
     prepare: tuple[str, ...] | None = None
+    prepare_env: Mapping[str, str] | None = None
     ready_path: str | None = None
     is_stand_in: bool = False
 
@@ -39,6 +40,7 @@ def _service(name: str, environments: Environments) -> Program:
         ports=(environments.addresses.port(name),),
         needs=(TOPICS, "postgres" if has_database else "redis"),
         prepare=(sys.executable, "-m", "sandbox.migrate", name) if has_database else None,
+        prepare_env=environments.of_migration(name) if has_database else None,
         ready_path="/health/ready",
     )
 

@@ -162,18 +162,19 @@ class Supervisor:
 
     async def _prepare(self, program: Program) -> None:
         assert program.prepare is not None
-        process = self._processes[program.name] = self._process(program, program.prepare)
+        env = program.prepare_env or program.env
+        process = self._processes[program.name] = self._process(program, program.prepare, env=env)
         process.start()
         await process.wait_for_end(timeout_s=PREPARE_TIMEOUT_S)
         if process.exit_code != 0:
             process.raise_if_dead()
 
-    def _process(self, program: Program, command: tuple[str, ...]) -> Process:
+    def _process(self, program: Program, command: tuple[str, ...], *, env: Mapping[str, str] | None = None) -> Process:
         return Process(
             name=program.name,
             command=command,
             log_path=self.folder / "logs" / f"{program.name}.log",
-            env=program.env,
+            env=env or program.env,
             cwd=self.folder,
             stop_timeout_s=PROGRAM_STOP_TIMEOUT_S,
         )

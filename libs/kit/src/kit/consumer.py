@@ -84,6 +84,23 @@ class Consumer:
         """What can be done before the transaction; `apply` of what this gives may be called again and again."""
         return decode_all(records, self._types, self._decoders)
 
+    def parts(self, decoded: Decoded, *, lanes: int) -> list[list[Decoded]]:
+        """A batch as transactions: the parts one after another, the lanes of a part side by side.
+
+        What has a handler of its own comes first; whole batches follow in lanes by partition, which share no key, so
+        that one is with the database while another is in Python. Without lanes it is one transaction.
+        """
+        good, bad = decoded
+        if lanes == 1:
+            return [[decoded]]
+        alone = [one for one in good if one.record.topic not in self._batch_handlers]
+        sides: dict[int, list[Received[Any]]] = defaultdict(list)
+        for one in good:
+            if one.record.topic in self._batch_handlers:
+                sides[one.record.partition % lanes].append(one)
+        first: list[list[Decoded]] = [[(alone, bad)]] if alone or bad else []
+        return [*first, [(side, []) for side in sides.values()]]
+
     async def apply(self, session: AsyncSession, records: Sequence[Record], *, clock: Clock) -> None:
         """Apply a batch in this transaction. Raises only what makes the whole batch worth trying again."""
         await self.apply_decoded(session, self.decode(records), clock=clock)

@@ -27,6 +27,10 @@ class RevokedError(UnauthenticatedError):
     code = "revoked"
 
 
+class StepUpRequiredError(ForbiddenError):
+    code = "step_up_required"
+
+
 @dataclass(frozen=True, slots=True)
 class UserStanding:
     """A user's row as far as it says something about tokens."""
@@ -176,6 +180,13 @@ async def _operator(request: Request) -> Caller:
     return caller
 
 
+async def _stepped_up_operator(request: Request) -> Caller:
+    caller = await _operator(request)
+    if not caller.stepped_up:
+        raise StepUpRequiredError("This needs a fresh proof: step up, and use the token that you get.")
+    return caller
+
+
 async def _service(request: Request) -> str:
     identity: Identity = request.app.state.identity
     return await identity.service(request)
@@ -183,9 +194,10 @@ async def _service(request: Request) -> str:
 
 CallerDep = Annotated[Caller, Depends(_caller)]
 OperatorDep = Annotated[Caller, Depends(_operator)]
+SteppedUpOperatorDep = Annotated[Caller, Depends(_stepped_up_operator)]
 ServiceDep = Annotated[str, Depends(_service)]
-"""Route parameters: the verified caller; one who must be an operator; the calling service of an internal route.
-They need `app.state.identity`."""
+"""Route parameters: the verified caller; one who must be an operator, or one who has just proved to be; the calling
+service of an internal route. They need `app.state.identity`."""
 
 
 class ServiceTokens:

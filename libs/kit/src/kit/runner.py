@@ -33,6 +33,8 @@ LEAVE_TIMEOUT_S: Final = 2.0
 COMMIT_TIMEOUT_S: Final = 10.0
 BEHIND_TIMEOUT_S: Final = 1.0
 DECODED_AT_ONCE: Final = 200
+# A fetch is what one partition gives to a batch at most: with the usual 1 MB no batch would become large.
+FETCHED_BYTES: Final = 4 << 20
 
 
 async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
@@ -54,12 +56,14 @@ class Runner:
         bootstrap: str,
         clock: Clock,
         max_records: int = 2000,
+        lanes: int = 1,
         poll_ms: int = 50,
         stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
         self._consumer = consumer
         self._database = database
         self._clock = clock
+        self._lanes = lanes
         self._parked = ParkedRetrier(consumer, database=database, clock=clock)
         self._busy_since: float | None = None
         self._waiting_since: float | None = None
@@ -84,6 +88,7 @@ class Runner:
             batch=True,
             max_records=max_records,
             batch_timeout_ms=poll_ms,
+            max_partition_fetch_bytes=FETCHED_BYTES,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
@@ -175,13 +180,12 @@ class Runner:
     ) -> None:
         backoff = Backoff(first_s=0.2)
         began = self._busy_since = self._clock.monotonic()
-        applied = False
+        parts = self._consumer.parts(decoded, lanes=self._lanes)
         while not self._stopping and self._clock.monotonic() - began < RETRY_IN_PLACE_S:
             # Nobody waits for what this raises, so nothing may leave this loop but an applied batch.
             try:
-                if not applied:
-                    await self._apply_or_isolate(records, decoded)
-                    applied = True
+                for lanes in parts:
+                    await self._apply_lanes(lanes)
                 await self._commit(records, kafka)
                 self._progressed()
                 return
@@ -230,8 +234,17 @@ class Runner:
         if not keep:
             self._returned.clear()
 
-    async def _apply_or_isolate(self, records: Sequence[Record], decoded: Decoded) -> None:
+    async def _apply_lanes(self, lanes: list[Decoded]) -> None:
+        """Apply lanes side by side, each in a transaction of its own; raises when one failed, and only that remains."""
+        outcomes = await asyncio.gather(*map(self._apply_or_isolate, lanes), return_exceptions=True)
+        failed = [(lane, outcome) for lane, outcome in zip(lanes, outcomes, strict=True) if outcome is not None]
+        lanes[:] = [lane for lane, _ in failed]
+        if failed:
+            raise failed[0][1]
+
+    async def _apply_or_isolate(self, decoded: Decoded) -> None:
         """Apply the batch; when it fails by its content, apply each record alone and set the poison aside."""
+        records = [*(one.record for one in decoded[0]), *(one.record for one in decoded[1])]
         try:
             await self._apply(decoded)
         except Exception as error:

@@ -35,6 +35,7 @@ class Service:
     consumer: Consumer | None = None
     keys: KeySource | None = None
     max_records: int = 2000
+    lanes: int = 1
     background: dict[str, Work] = field(default_factory=dict)
     ready: dict[str, Check] = field(default_factory=dict)
 
@@ -117,4 +118,5 @@ class Service:
             bootstrap=self.settings.kafka_bootstrap,
             clock=self.clock,
             max_records=self.max_records,
+            lanes=self.lanes,
         )

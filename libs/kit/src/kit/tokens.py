@@ -22,6 +22,8 @@ log = logging.get(__name__)
 ALGORITHM: Final = "EdDSA"
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105  # a media type
 AUDIENCE: Final = "faregate"
+STEPPED_UP: Final = "step-up"
+"""The `acr` of a token that was given for a fresh proof of password and second factor."""
 LEEWAY_S: Final = 5
 _REQUIRED: Final = ["exp", "iat", "iss", "aud", "sub", "jti"]
 _JWKS_TTL_S: Final = 300.0
@@ -57,6 +59,8 @@ class Caller:
     plan: str | None
     scopes: tuple[str, ...]
     expires_at: datetime
+    stepped_up: bool = False
+    """Whether password and second factor were proved for this very token."""
 
 
 class KeySource(Protocol):
@@ -215,6 +219,7 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
             plan=claims.get("plan"),
             scopes=tuple(str(claims.get("scope", "")).split()),
             expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC),
+            stepped_up=claims.get("acr") == STEPPED_UP,
         )
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InvalidTokenError("The token lacks a claim.") from None

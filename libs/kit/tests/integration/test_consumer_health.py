@@ -26,6 +26,8 @@ from kit.tables import parked_table
 from sandbox.stack import Stack
 from sandbox.testing import SkipToEnd
 
+pytestmark = pytest.mark.long
+
 Until = Callable[..., Awaitable[None]]
 Running = Callable[..., AbstractAsyncContextManager[None]]
 MakeEvent = Callable[..., AccountActivated]

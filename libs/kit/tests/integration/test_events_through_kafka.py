@@ -25,6 +25,8 @@ from kit.tables import inbox_table, parked_table
 from sandbox.stack import Stack
 from sandbox.testing import KafkaRecords, SkipToEnd
 
+pytestmark = pytest.mark.long
+
 CLOCK = ManualClock()
 
 

@@ -20,6 +20,8 @@ from kit.state import StateReader
 from sandbox.stack import Stack
 from sandbox.stack.topics import end_offsets
 
+pytestmark = pytest.mark.long
+
 Until = Callable[..., Awaitable[None]]
 Running = Callable[..., AbstractAsyncContextManager[None]]
 MakeEvent = Callable[..., AccountActivated]

@@ -65,8 +65,11 @@ def plan_tokens_of(usage: Usage, *, model: str, weights: PlanWeights) -> int:
     A call that has tokens takes at least one: what takes none at all, tokens cannot pay, and its price would fall on
     credits.
     """
-    hundredths = _hundredths(usage.counts, weights.of(model))
-    has_tokens = any(usage.counts.tokens)
+    counts = usage.counts
+    hundredths = _hundredths(counts, weights.of(model))
+    if hundredths and not usage.iterations:
+        return -(-hundredths // WHOLE)
+    has_tokens = any(counts.tokens)
     for iteration in usage.iterations:
         hundredths += _hundredths(iteration.counts, weights.of(iteration.model))
         has_tokens = has_tokens or any(iteration.counts.tokens)

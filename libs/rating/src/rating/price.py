@@ -55,13 +55,19 @@ def cost_of(book: PriceBook, usage: Usage, *, model: str, at: datetime) -> Cost:
 def total_of(book: PriceBook, usage: Usage, *, model: str, at: datetime) -> Cost:
     """`cost_of` without its lines: for who needs the sum only, on every call."""
     counts = usage.counts
-    if usage.iterations or any(counts.server_tool_requests):
+    is_plain = not (counts.web_search_requests or counts.web_fetch_requests or counts.code_execution_requests)
+    if usage.iterations or not is_plain:
         return cost_of(book, usage, model=model, at=at)
     rates = book.rates_for(model)
     if usage.service_tier not in PRICED_TIERS:
         raise UnpricedOptionError(model, option="service_tier", value=str(usage.service_tier))
-    numerator, denominator = ratio_of(book, rates, geo=usage.inference_geo, batch=usage.is_batch)
-    row = rates.rates_at(at, speed=usage.speed, prompt_tokens=counts.prompt_tokens)
+    geo, batch = usage.inference_geo, usage.batch or usage.service_tier == "batch"
+    numerator, denominator = (1, 1) if geo is None and not batch else ratio_of(book, rates, geo=geo, batch=batch)
+    tiers = rates.tiers_at(at, speed=usage.speed)
+    # Most models have one price whatever the size of the prompt.
+    row = tiers[0].rates
+    if len(tiers) > 1:
+        row = rates.rates_at(at, speed=usage.speed, prompt_tokens=counts.prompt_tokens)
     nano = (
         counts.input_tokens * row[0]
         + counts.cache_write_5m_tokens * row[1]

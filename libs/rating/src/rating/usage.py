@@ -27,7 +27,17 @@ class TokenCounts:
     code_execution_requests: int = 0
 
     def __post_init__(self) -> None:
-        for quantity in (*self.tokens, *self.server_tool_requests):
+        # Written out, as it is on the way of every call.
+        for quantity in (
+            self.input_tokens,
+            self.cache_write_5m_tokens,
+            self.cache_write_1h_tokens,
+            self.cache_read_tokens,
+            self.output_tokens,
+            self.web_search_requests,
+            self.web_fetch_requests,
+            self.code_execution_requests,
+        ):
             if type(quantity) is not int or not 0 <= quantity <= MAX_QUANTITY:
                 self._refuse()
 

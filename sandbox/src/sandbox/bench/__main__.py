@@ -1,6 +1,8 @@
 """`make bench`: measure, print ratios, write build/bench.json; exit 1 when a must is missed.
 
-python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|tls|scaling]...      all of them when none is named
+python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|ledger-large|tls|scaling]...
+
+All but `ledger-large` when none is named.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from sandbox.bench.figures import Figure, report
 from sandbox.bench.gateway import gateway_figures
 from sandbox.bench.known import known_figures
 from sandbox.bench.latency import latency_figures
-from sandbox.bench.ledger import ledger_figures
+from sandbox.bench.ledger import large_ledger_figures, ledger_figures
 from sandbox.bench.memory import memory_figures
 from sandbox.bench.product import measured_product
 from sandbox.bench.scaling import scaling_figures
@@ -34,12 +36,16 @@ PARTS: Final = {
     "known": known_figures,
     "ledger": ledger_figures,
 }
+LARGE: Final = {"ledger-large": large_ledger_figures}
+"""What takes many minutes is measured when it is named."""
 TLS: Final = "tls"
 SCALING: Final = "scaling"
 
 
 async def _measure(parts: Sequence[str]) -> list[Figure]:
     figures = await _measure_product([part for part in parts if part in PARTS])
+    for part in LARGE:
+        figures += await _measure_product([part]) if part in parts else []
     figures += await _measure_tls() if TLS in parts else []
     return figures + (await scaling_figures(_say) if SCALING in parts else [])
 
@@ -50,7 +56,7 @@ async def _measure_product(parts: Sequence[str]) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="faregate-bench-", ignore_cleanup_errors=True) as folder:
         _say("bringing the product up")
         async with measured_product(Path(folder)) as measured:
-            return [figure for part in parts for figure in await PARTS[part](measured, _say)]
+            return [figure for part in parts for figure in await {**PARTS, **LARGE}[part](measured, _say)]
 
 
 async def _measure_tls() -> list[Figure]:
@@ -61,12 +67,12 @@ async def _measure_tls() -> list[Figure]:
 
 
 def main(parts: Sequence[str]) -> int:
-    known = [*PARTS, TLS, SCALING]
-    unknown = set(parts) - set(known)
+    usual = [*PARTS, TLS, SCALING]
+    unknown = set(parts) - {*usual, *LARGE}
     if unknown:
-        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
+        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join([*usual, *LARGE])}\n")
         return 2
-    return 0 if report(asyncio.run(_measure(parts or known)), Path("build/bench.json")) else 1
+    return 0 if report(asyncio.run(_measure(parts or usual)), Path("build/bench.json")) else 1
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Final, cast
 import uvloop
 
 from sandbox.bench.figures import quantile
+from sandbox.bench.upstream import DELTAS
 
 WARM_UP_S: Final = 3.0
-OPENED_AT_ONCE: Final = 50
 _STAMP: Final = b'"text": "'
 _STAMP_DIGITS: Final = 19
 _EVENT: Final = b"event: content_block_delta"
@@ -109,12 +109,12 @@ class Reader(asyncio.Protocol):
 
 async def _load(port: int, connections: int, seconds: float, *, interval_ms: int, keys: list[str]) -> dict[str, object]:
     tally, loop = Tally(), asyncio.get_running_loop()
+    # Evenly over the length of one answer: people do not begin in step, and what begins in step stays so for ever.
+    began, answer_s = loop.time(), DELTAS * interval_ms / 1000
     for number in range(connections):
         reader = partial(Reader, tally, request(keys[number % len(keys)], interval_ms=interval_ms))
         await loop.create_connection(reader, "127.0.0.1", port)
-        if number % OPENED_AT_ONCE == 0:
-            # All at once would be one burst in step for ever.
-            await asyncio.sleep(0.02)
+        await asyncio.sleep(max(0.0, began + answer_s * (number + 1) / connections - loop.time()))
     await asyncio.sleep(WARM_UP_S)
     sys.stdout.write("warm\n")
     sys.stdout.flush()

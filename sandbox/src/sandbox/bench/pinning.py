@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 import psutil
@@ -20,6 +21,17 @@ def pin(pid: int, core: int) -> None:
         return
     for thread in psutil.Process(pid).threads():
         psutil.Process(thread.id).cpu_affinity([core])
+
+
+def unpin(pid: int) -> None:
+    """Let a process and its children run where there is room again."""
+    if not can_pin():
+        return
+    process = psutil.Process(pid)
+    for one in (process, *process.children(recursive=True)):
+        for thread in one.threads():
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(thread.id).cpu_affinity([])
 
 
 def cpu_s(processes: Iterable[psutil.Process]) -> float:

@@ -106,9 +106,9 @@ class Stack:
     def admin_url(self) -> str:
         return self.external.postgres_url or self._postgres.admin_url
 
-    def database_url(self, service: str, *, database: str | None = None) -> str:
-        """How a service reaches its database (or another one that its role owns)."""
-        return roles.database_url(service, admin_url=self.admin_url, database=database)
+    def database_url(self, service: str, *, database: str | None = None, is_running: bool = False) -> str:
+        """How the owner of a service's tables, or the service `is_running`, reaches its database (or another one)."""
+        return roles.database_url(service, admin_url=self.admin_url, database=database, is_running=is_running)
 
     @property
     def servers(self) -> dict[str, Server]:

@@ -36,6 +36,15 @@ def to_client(headers: Sequence[Header]) -> list[Header]:
     return _passed(headers, _TO_CLIENT)
 
 
+def lines_to_client(headers: Sequence[Header]) -> bytes:
+    """The same as it stands in the answer's head; what has a line break in it is left out."""
+    passed = _passed(headers, _TO_CLIENT)
+    lines = b"".join([b"%b: %b\r\n" % header for header in passed])
+    if lines.count(b"\n") == lines.count(b"\r") == len(passed):
+        return lines
+    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in passed if not set(name + value) & {10, 13}])
+
+
 def to_service(headers: Sequence[Header]) -> list[Header]:
     """A client's headers for one of our services: nobody outside says who a caller is."""
     return _passed(headers, _TO_SERVICE)
@@ -74,11 +83,14 @@ _OF_SERVICE: Final = _Verdicts(_FROM_A_SERVICE, _OURS)
 
 
 def _passed(headers: Sequence[Header], verdicts: _Verdicts) -> list[Header]:
-    passed = [pair for pair in headers if verdicts[pair[0]]]
+    passed: list[Header] = []
     named: set[bytes] = set()
-    for name, value in headers:
-        if len(name) == _CONNECTION_BYTES and name.lower() == b"connection":
-            named.update(word.strip().lower() for word in value.split(b","))
-    if named <= verdicts.dropped:
+    for pair in headers:
+        name = pair[0]
+        if verdicts[name]:
+            passed.append(pair)
+        elif len(name) == _CONNECTION_BYTES and name.lower() == b"connection":
+            named.update(word.strip().lower() for word in pair[1].split(b","))
+    if not named or named <= verdicts.dropped:
         return passed
     return [pair for pair in passed if pair[0].lower() not in named]

@@ -15,8 +15,13 @@ import pytest
 
 from sandbox.stack.ports import free_ports
 
+pytestmark = pytest.mark.long
+
 PROGRAM = """
 import os, signal, sys
+# Before the imports, which take longer than everything else here.
+if sys.argv[4] == "dying" and "FAREGATE_GATEWAY_WORKER" in os.environ:
+    os._exit(7)
 from prometheus_client import Counter, Gauge
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -32,25 +37,27 @@ port, workers, metrics, behaviour = int(sys.argv[1]), int(sys.argv[2]), sys.argv
 CALLS = Counter("calls", "calls")
 OPEN = Gauge("open", "open", multiprocess_mode="livesum")
 
+def tell(text):
+    # In one write: workers share the file, and an unbuffered `print` makes several.
+    os.write(1, f"{text}\\n".encode())
+
 def model(exchange):
     CALLS.inc()
     exchange.answer(200, [], str(os.getpid()).encode())
 
 def build():
-    if behaviour == "dying":
-        os._exit(7)
     if behaviour == "reloading":
-        signal.signal(signal.SIGHUP, lambda *_: print("reloaded", os.getpid(), flush=True))
+        signal.signal(signal.SIGHUP, lambda *_: tell(f"reloaded {os.getpid()}"))
     OPEN.set(1)
     app = FastAPI()
     app.include_router(Health(has_metrics=not metrics).router())
     protocol = limits.protocol(ModelRoutes({("GET", "/v1/x"): model}))
-    return serving.Served(app, protocol, on_stop=lambda: print("stopping", flush=True))
+    return serving.Served(app, protocol, on_stop=lambda: tell("stopping"))
 
 limits = serving.ServingLimits(
     host="127.0.0.1", port=port, instance="one", workers=workers, metrics_address=metrics, shutdown_grace_s=1.0
 )
-print("instance", os.environ.get("FAREGATE_GATEWAY_INSTANCE"), os.getpid(), flush=True)
+tell(f"instance {os.environ.get('FAREGATE_GATEWAY_INSTANCE')}")
 command = (sys.executable, *sys.argv)
 serving.run(build, limits, command=command)
 """
@@ -72,8 +79,12 @@ class Running:
     def workers(self, count: int) -> set[int]:
         """The ids of `count` workers, once so many answer."""
         found: set[int] = set()
-        until(lambda: len(alive(found)) >= count, step=lambda: found.add(self.pid() or 0))
+        until(lambda: len(alive(found)) >= count, step=lambda: found.add(self._answering()))
         return alive(found)
+
+    def _answering(self) -> int:
+        assert self.process.poll() is None, self.log.read_text()
+        return self.pid() or 0
 
     def metrics(self) -> dict[str, float]:
         text = httpx2.get(self.metrics_url, timeout=2, trust_env=False).text
@@ -84,7 +95,7 @@ def alive(pids: set[int]) -> set[int]:
     return {pid for pid in pids if pid and Path(f"/proc/{pid}").exists()}
 
 
-def until(condition: Callable[[], bool], *, step: Callable[[], object] = lambda: None, timeout_s: float = 60) -> None:
+def until(condition: Callable[[], bool], *, step: Callable[[], object] = lambda: None, timeout_s: float = 100) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

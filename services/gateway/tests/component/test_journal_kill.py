@@ -17,6 +17,8 @@ from gateway.usage.durability import Durability, DurabilitySettings
 from gateway.usage.folders import instance_folders
 from kit.clock import SystemClock
 
+pytestmark = pytest.mark.long
+
 LIVES = 4
 DRIVER = """
 import asyncio, os, sys

@@ -8,6 +8,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+pytestmark = pytest.mark.long
+
 ASK = {"model": "claude-haiku-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": "Hello"}]}
 
 
@@ -39,7 +41,10 @@ async def test_kafka_that_stops_in_mid_call_costs_nobody_anything(stack, gateway
     account = gateway.account()
     text = "output_tokens=40;delay_ms=100" if stream else "first_byte_ms=3000"
     calling = asyncio.create_task(post(gateway, account, text, stream=stream))
-    await asyncio.sleep(0.7)
+    async with asyncio.timeout(20):
+        while not gateway.parts.admission.open_calls:  # noqa: ASYNC110  # until it is admitted
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.2)  # and under way
     (admitted,) = gateway.parts.admission.open_calls
 
     began = time.monotonic()

@@ -8,6 +8,8 @@ import pytest
 
 from sandbox.fixtures_outside import Provider
 
+pytestmark = pytest.mark.long
+
 ASK = {
     "model": "claude-haiku-5-5",
     "max_tokens": 200,
@@ -279,7 +281,10 @@ async def test_a_call_that_was_swept_ends_with_an_error_and_reports_what_was_del
     """(money.md 6, 14)."""
     account = gateway.account()
     calling = asyncio.create_task(post(gateway, account, "delay_ms=50"))
-    await asyncio.sleep(0.7)
+    async with asyncio.timeout(20):
+        while not gateway.parts.admission.open_calls:  # noqa: ASYNC110  # until it is admitted
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.4)  # and something is delivered
     (call_id,) = gateway.parts.admission.open_calls
 
     gateway.parts.admission.on_swept(call_id)

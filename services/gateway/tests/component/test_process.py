@@ -24,6 +24,8 @@ from kit import apikeys
 from kit.testing import Signer
 from sandbox.outside import serving as serving_outside
 
+pytestmark = pytest.mark.long
+
 PROMPT = "marker-prompt-7c1f"
 ASK = {"model": "claude-haiku-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": PROMPT}]}
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
 
+import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -22,6 +23,8 @@ from kit.ids import uuid7
 from sandbox.stack.kafka import Kafka
 from sandbox.stack.ports import free_port_base
 from sandbox.stack.topics import create_topics, end_offsets
+
+pytestmark = pytest.mark.long
 
 PER_S = 400
 BOUND_S = 1.0

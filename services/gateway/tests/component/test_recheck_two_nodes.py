@@ -29,6 +29,8 @@ from kit.tasks import Tasks
 from kit.testing import Signer
 from kit.tokens import TokenVerifier
 
+pytestmark = pytest.mark.long
+
 ISSUER = "http://faregate.test"
 PATIENCE_S = 14.0
 Headers = list[tuple[bytes, bytes]]

@@ -5,11 +5,14 @@ import contextlib
 from uuid import UUID
 
 import httpx2
+import pytest
 import pytest_asyncio
 
 from contracts.money import NANO_PER_CREDIT
 from sandbox.stack.ports import free_ports
 from sandbox.stack.redis import Redis
+
+pytestmark = pytest.mark.long
 
 ASK = {"model": "claude-haiku-5-5", "max_tokens": 200, "messages": [{"role": "user", "content": "Hello"}]}
 FULL_NANO = 100 * NANO_PER_CREDIT

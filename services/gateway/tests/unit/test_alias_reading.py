@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -34,6 +35,8 @@ class LedgerOverHttp:
 
     grants: list[dict[str, Any]] = field(default_factory=list)
     calls: int = 3
+    calls_by_hour: int = 0
+    has_more: bool = False
     status: int = 200
     asked: list[tuple[str, dict[bytes, bytes]]] = field(default_factory=list)
 
@@ -55,17 +58,25 @@ class LedgerOverHttp:
 
     def _page(self, url: str) -> dict[str, Any]:
         query = parse_qs(urlsplit(url).query)
-        first = int(query.get("cursor", ["0"])[0])
-        last = min(self.calls, first + int(query["limit"][0]))
-        counts = {
-            "input_tokens": 10,
-            "cache_write_5m_tokens": 1,
-            "cache_write_1h_tokens": 0,
-            "cache_read_tokens": 2,
-            "output_tokens": 5,
+        assert query["group_by"] == ["model"]
+        calls = self.calls_by_hour if query["granularity"] == ["hour"] else self.calls
+        tokens = {"input": 10, "cache_write_5m": 1, "cache_write_1h": 0, "cache_read": 2, "output": 5}
+        one = {
+            "model": "claude-haiku-5-5",
+            "calls": calls,
+            "price_credits": str(calls * Decimal("0.0001")),
+            "tokens": {name: count * calls for name, count in tokens.items()},
         }
-        one = {"model": "claude-haiku-5-5", "price_credits": "0.0001", "counts": counts}
-        return {"items": [one] * (last - first), "next_cursor": str(last) if last < self.calls else None}
+        return {"items": [one] if calls else [], "next_cursor": "more" if self.has_more else None}
+
+    @property
+    def windows(self) -> list[tuple[str, datetime, datetime]]:
+        """What usage was asked for."""
+        asked = [parse_qs(urlsplit(url).query) for url, _ in self.asked if "/ledger/usage" in url]
+        return [
+            (one["granularity"][0], datetime.fromisoformat(one["from"][0]), datetime.fromisoformat(one["to"][0]))
+            for one in asked
+        ]
 
 
 def credential(role: str = "developer") -> Credential:
@@ -84,12 +95,12 @@ def credential(role: str = "developer") -> Credential:
     return Credential.of(caller, "the-callers-token")
 
 
-def grant(unit: str, remaining: int, *, source: str = "plan", days: int = 10) -> dict[str, Any]:
+def grant(unit: str, remaining: int, *, age_days: float = 5, days: float = 10) -> dict[str, Any]:
     return {
-        "source": source,
+        "source": "plan",
         "unit": unit,
         "remaining": str(remaining),
-        "starts_at": (NOW - timedelta(days=5)).isoformat(),
+        "starts_at": (NOW - timedelta(days=age_days)).isoformat(),
         "expires_at": (NOW + timedelta(days=days)).isoformat(),
     }
 
@@ -109,8 +120,8 @@ async def test_the_balance_is_asked_with_the_callers_own_token() -> None:
     assert headers[b"authorization"] == b"Bearer the-callers-token"
 
 
-async def test_usage_is_added_up_over_pages_since_the_plans_period_began() -> None:
-    ledger = LedgerOverHttp(grants=[grant("token", 700)], calls=450)
+async def test_usage_is_added_up_by_the_hour_on_the_periods_first_day_and_by_day_after_it() -> None:
+    ledger = LedgerOverHttp(grants=[grant("token", 700)], calls=420, calls_by_hour=30)
 
     usage = await reading(ledger).current(credential())
 
@@ -124,21 +135,45 @@ async def test_usage_is_added_up_over_pages_since_the_plans_period_began() -> No
     assert (usage.charge, usage.by_model) == ("0.045", {"claude-haiku-5-5": 450})
     assert (usage.period_start, usage.period_end) == (NOW - timedelta(days=5), NOW + timedelta(days=10))
     assert (usage.tokens_used, usage.tokens_left, usage.requests_left, usage.balance) == (8100, 700, None, "12.5")
+    midnight = datetime(2026, 12, 17, tzinfo=UTC)
+    assert ledger.windows == [
+        ("hour", usage.period_start, midnight),
+        ("total", midnight, usage.period_end),
+    ]
 
 
-async def test_more_calls_than_a_request_may_read_are_said_to_be_more() -> None:
-    ledger = LedgerOverHttp(calls=5_000)
+async def test_a_period_of_which_no_hours_are_kept_is_counted_by_its_days() -> None:
+    ledger = LedgerOverHttp(grants=[grant("token", 700, age_days=200, days=165)])
 
     usage = await reading(ledger).usage(credential())
 
-    assert (usage.requests, usage.complete) == (2_000, False)
+    first = datetime(2026, 6, 4, tzinfo=UTC)
+    assert ledger.windows == [("total", first, usage.period_end)]
+
+
+async def test_a_period_within_one_day_is_asked_for_once() -> None:
+    ledger = LedgerOverHttp(grants=[grant("request", 7, age_days=0, days=0.25)], calls_by_hour=2)
+
+    usage = await reading(ledger).usage(credential())
+
+    assert usage.requests == 2
+    assert ledger.windows == [("hour", usage.period_start, usage.period_end)]
+
+
+async def test_more_models_than_one_answer_holds_are_said_to_be_more() -> None:
+    usage = await reading(LedgerOverHttp(has_more=True)).usage(credential())
+
+    assert (usage.requests, usage.complete) == (3, False)
 
 
 async def test_without_a_plans_grant_the_period_is_the_month_even_at_its_end_of_year() -> None:
-    usage = await reading(LedgerOverHttp()).usage(credential())
+    ledger = LedgerOverHttp()
+
+    usage = await reading(ledger).usage(credential())
 
     assert usage.period_start == datetime(2026, 12, 1, tzinfo=UTC)
     assert usage.period_end == datetime(2027, 1, 1, tzinfo=UTC)
+    assert ledger.windows == [("total", usage.period_start, usage.period_end)]
 
 
 async def test_a_plain_user_sees_own_calls_and_nobody_asks_for_the_balance() -> None:

@@ -78,6 +78,7 @@ def test_only_the_upstream_room_and_the_services_adapter_open_connections():
         "admission/connection.py",
         "admission/line.py",
         "process.py",
+        "usage/kafka.py",
     }
     assert "dataplane/upstream_pool.py" in opening
 

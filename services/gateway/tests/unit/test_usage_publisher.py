@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from io import BytesIO
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,7 +10,7 @@ import pytest_asyncio
 from gateway.admission.types import Admitted, Amounts
 from gateway.usage.journal import Journal
 from gateway.usage.kafka import Parcel
-from gateway.usage.produce import Answered, ProduceAnswer
+from gateway.usage.produce import Answered, answered
 from gateway.usage.publisher import UsagePublisher
 from gateway.usage.spool import Spool
 
@@ -176,6 +175,18 @@ async def test_an_event_that_finds_no_place_is_told_as_not_stored_and_remembered
     (tmp_path / "spool").mkdir()
 
 
+async def test_whoever_hears_that_an_event_filled_the_spool_finds_no_room(world):
+    """(money.md 11): not only when somebody looks the next time."""
+    world.links.link = None
+    world.spool._most_bytes = 1 << 16
+    world.publisher.look_for_room()
+    assert world.publisher.room
+
+    assert await world.publisher.store(ACCOUNT, uuid4(), bytes(1 << 16))
+
+    assert not world.publisher.room
+
+
 async def test_at_the_end_everything_is_acknowledged_or_spooled(world):
     world.store(b"in flight")
     await asyncio.sleep(0.02)
@@ -193,4 +204,4 @@ def test_an_answer_of_the_broker_names_each_partitions_error():
     rest = bytes(8 + 8 + 8)
     body = b"\x00\x00\x00\x01" + topic + b"\x00\x00\x00\x05\x00\x00" + rest + b"\x00\x00\x00\x06\x00\x13" + rest
 
-    assert ProduceAnswer.decode(BytesIO(body + bytes(4))) == [Answered("t", 5, 0), Answered("t", 6, 19)]
+    assert answered(bytes(3) + b"\x07" + body + bytes(4)) == (7, [Answered("t", 5, 0), Answered("t", 6, 19)])

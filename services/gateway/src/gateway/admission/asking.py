@@ -70,8 +70,8 @@ class Asking:
         packed = packed_request(request, people, patience_ms=self._patience_ms, most_entries=self._most_entries)
         command = parts.commands.admit(run.run_id).written(request.account_id, packed, request.report)
         self._asked += 1
-        began_s = 0.0 if self._asked % TIMED else time.monotonic()
-        wire.send(command, _Asked(self, request, people, then, began_s), parts.scripts.admit)
+        asked = _Asked(self, request, people, then)
+        wire.send(command, asked if self._asked % TIMED else _Timed(asked, time.monotonic()), parts.scripts.admit)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Rare work, in a task of its own."""
@@ -85,9 +85,7 @@ class Asking:
         await asyncio.gather(*self._rare, return_exceptions=True)
 
     def answered(self, request: AdmissionRequest, people: str, reply: Any, then: Then) -> None:
-        if reply.__class__ is bytes and reply.startswith(b"ok|"):
-            then(self._admitted(request, people, reply))
-            return
+        """Anything but a plain yes."""
         answer = reply if isinstance(reply, Exception) else self._decision(request, people, reply)
         if answer == "reload" or isinstance(answer, RedisLostError):
             self.begin(self._slowly(request, then, asked=answer != "reload"))
@@ -138,7 +136,7 @@ class Asking:
         self, request: AdmissionRequest, people: str, reply: bytes
     ) -> Decision | Literal["reload"] | AdmissionUnavailableError:
         if reply.startswith(b"ok|"):
-            return self._admitted(request, people, reply)
+            return self.admitted(request, people, reply)
         word, _, rest = reply.partition(b"|")
         if word == b"refused":
             fields = reply.decode().split("|")
@@ -154,7 +152,8 @@ class Asking:
             return "reload"
         return AdmissionUnavailableError("A call with this id has ended already.")
 
-    def _admitted(self, request: AdmissionRequest, people: str, reply: bytes) -> Admitted:
+    def admitted(self, request: AdmissionRequest, people: str, reply: bytes) -> Admitted:
+        """`ok|…`: the call is open here from now on."""
         fields = reply.decode().split("|")
         return self._entered(Hold(request, decisions.admitted(request, fields), fields[1], people, fields[2]))
 
@@ -173,7 +172,7 @@ class Asking:
             self._calls.add(hold)
         metrics.count_decision("admitted")
         skew_ms = int(hold.admitted_ms) - (request.call_id.int >> 80)
-        if not -SKEW_ALARM_MS <= skew_ms <= SKEW_ALARM_MS:
+        if skew_ms > SKEW_ALARM_MS or skew_ms < -SKEW_ALARM_MS:
             # Ids choose partitions by their time, so gateways and Redis must agree on it (money.md 1).
             metrics.CLOCK_SKEWED.inc()
             log.error("admission.clock_skewed", call_id=str(request.call_id), skew_s=skew_ms // 1000)
@@ -209,18 +208,30 @@ class Asking:
 class _Asked:
     """An admission on its way."""
 
-    __slots__ = ("_asking", "_began_s", "_people", "_request", "_then")
+    __slots__ = ("_asking", "_people", "_request", "_then")
 
-    def __init__(  # noqa: PLR0917  # keywords cost time here
-        self, asking: Asking, request: AdmissionRequest, people: str, then: Then, began_s: float
-    ) -> None:
+    def __init__(self, asking: Asking, request: AdmissionRequest, people: str, then: Then) -> None:
         self._asking = asking
         self._request = request
         self._people = people
         self._then = then
+
+    def __call__(self, reply: Any) -> None:
+        if reply.__class__ is bytes and reply.startswith(b"ok|"):
+            self._then(self._asking.admitted(self._request, self._people, reply))
+        else:
+            self._asking.answered(self._request, self._people, reply, self._then)
+
+
+class _Timed:
+    """One of the admissions that are timed."""
+
+    __slots__ = ("_asked", "_began_s")
+
+    def __init__(self, asked: _Asked, began_s: float) -> None:
+        self._asked = asked
         self._began_s = began_s
 
     def __call__(self, reply: Any) -> None:
-        if self._began_s:
-            metrics.SECONDS.observe(time.monotonic() - self._began_s)
-        self._asking.answered(self._request, self._people, reply, self._then)
+        metrics.SECONDS.observe(time.monotonic() - self._began_s)
+        self._asked(reply)

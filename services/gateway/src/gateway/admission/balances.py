@@ -83,6 +83,8 @@ class BalanceReader:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
+            # Who joins or leaves waits until each of the others has heard of it with its next heartbeat.
+            heartbeat_interval_ms=500,
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=200,
             request_timeout_ms=10_000,

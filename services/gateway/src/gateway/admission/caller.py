@@ -41,6 +41,7 @@ log = logging.get(__name__)
 
 MOST_ENTRIES: Final = 2000
 FLUSH_S: Final = 3.0
+_NEGATIVE: Final = "an amount is negative"
 
 
 class Admission:
@@ -141,7 +142,8 @@ class Admission:
 
         Idempotent by call id. A hold that may exist after an error is given back as soon as Redis answers.
         """
-        _check_positive(request.amounts)
+        if min(request.amounts) < 0:
+            raise ValueError(_NEGATIVE)
         self._asking.soon(request, then)
 
     async def admit(self, request: AdmissionRequest) -> Decision:
@@ -168,7 +170,8 @@ class Admission:
 
         With a yes the call's `Admitted` has the new amounts and allocation.
         """
-        _check_positive(amounts)
+        if min(amounts) < 0:
+            raise ValueError(_NEGATIVE)
         hold = self._calls.find(call_id)
         if hold is None:
             raise ValueError("the call is not open here")
@@ -181,12 +184,13 @@ class Admission:
 
         `then` may get `pending`: it is tried again until it works.
         """
-        hold = self._calls.find(call_id)
-        account = hold.account_id if hold is not None else account_id
+        hold = self._calls.take(call_id)
+        account = hold.request.account_id if hold is not None else account_id
         if account is None:
             raise ValueError("a call that is not open here needs its account")
-        self._calls.abandon(call_id)
-        self._calls.ended.settle(EndedCall(call_id, account, hold, _in_range(call_id, amounts)), then)
+        if min(amounts) < 0 or max(amounts) > MAX_AMOUNT:
+            amounts = _in_range(call_id, amounts)
+        self._calls.ended.settle(EndedCall(call_id, account, hold=hold, amounts=amounts), then)
 
     async def settle(self, call_id: UUID, amounts: Amounts, *, account_id: UUID | None = None) -> SettleAnswer:
         """The same, awaited; never raises."""
@@ -206,7 +210,7 @@ class Admission:
         """
         hold = self._calls.find(call_id)
         account_id = UUID(int=0) if hold is None else hold.account_id
-        return self._calls.ended.memo(EndedCall(call_id, account_id, hold, amounts, stamped))
+        return self._calls.ended.memo(EndedCall(call_id, account_id, hold=hold, amounts=amounts, stamped=stamped))
 
     def spool_grew(self) -> None:
         """Ended calls of another process are this one's now: see that Redis knows them."""
@@ -250,28 +254,7 @@ class Admission:
         raise AdmissionUnavailableError("The account's state does not come to rest; try again.")
 
 
-def _check_positive(amounts: Amounts) -> None:
-    if (
-        amounts.credit_nano < 0
-        or amounts.tokens < 0
-        or amounts.requests < 0
-        or amounts.overage_nano < 0
-        or amounts.rate_tokens < 0
-    ):
-        raise ValueError("an amount is negative")
-
-
 def _in_range(call_id: UUID, amounts: Amounts) -> Amounts:
     """What scripts count with; anything else is an error of ours, and must not keep a call open for ever."""
-    if (
-        0 <= amounts.credit_nano <= MAX_AMOUNT
-        and 0 <= amounts.tokens <= MAX_AMOUNT
-        and 0 <= amounts.requests <= MAX_AMOUNT
-        and 0 <= amounts.overage_nano <= MAX_AMOUNT
-        and 0 <= amounts.rate_tokens <= MAX_AMOUNT
-    ):
-        return amounts
-    words = (amounts.credit_nano, amounts.tokens, amounts.requests, amounts.overage_nano, amounts.rate_tokens)
     log.error("admission.price_out_of_range", call_id=str(call_id))
-    credit_nano, tokens, requests, overage_nano, rate_tokens = (min(max(word, 0), MAX_AMOUNT) for word in words)
-    return Amounts(credit_nano, tokens, requests, overage_nano, rate_tokens, amounts.cost_nano)
+    return Amounts(*(min(max(amount, 0), MAX_AMOUNT) for amount in amounts))

@@ -1,6 +1,5 @@
 """The commands of the call path, their unchanging parts written once per run of Redis."""
 
-from gateway.admission.hold import packed_amounts
 from gateway.admission.scripts import AccountScripts, Command
 from gateway.admission.types import AdmissionRequest
 
@@ -40,9 +39,11 @@ class Commands:
 
 def packed_request(request: AdmissionRequest, people: str, *, patience_ms: int, most_entries: int) -> str:
     """As the admit script takes a call."""
-    terms, near = request.terms, request.near
+    terms, near, model = request.terms, request.near, request.model
+    credit_nano, tokens, requests, overage_nano, rate_tokens, _ = request.amounts
     return (
         f"{request.call_id.int:032x}|{patience_ms}|{most_entries}|{terms.digest}|"
-        f"{'' if near is None else '1' if near else '0'}|{request.max_tokens}|{packed_amounts(request.amounts)}|"
-        f"{people}|{terms.markup_for(request.model)}|{request.model}"
+        f"{'' if near is None else '1' if near else '0'}|{request.max_tokens}|"
+        f"{credit_nano}|{tokens}|{overage_nano}|{requests}|{rate_tokens}|"
+        f"{people}|{terms.markups.get(model, terms.markup_bps)}|{model}"
     )

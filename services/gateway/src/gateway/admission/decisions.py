@@ -19,16 +19,16 @@ _UNIT_PLACES: Final = {"c": 2, "t": 3, "r": 4}
 
 def admitted(request: AdmissionRequest, fields: list[str]) -> Admitted:
     """`ok|admitted_ms|split|` and the standing: terms and amounts are the request's, which the script agreed to."""
-    terms, standing = request.terms, fields[_OK_FIELDS:]
+    terms, split, standing = request.terms, fields[2], fields[_OK_FIELDS:]
     return Admitted(  # by place, because names cost time here
         request.call_id,
         request.account_id,
-        instant_of(int(fields[1])),
+        datetime.fromtimestamp(int(fields[1]) / 1000, tz=UTC),
         request.amounts,
-        allocation_of(fields[2]),
+        allocation_of(split),
         terms.plan_id,
         terms.plan_version,
-        terms.markup_for(request.model),
+        terms.markups.get(request.model, terms.markup_bps),
         standing[1] == "1",
         _left(standing),
         limits_of(terms, standing, request.user_id),
@@ -85,15 +85,17 @@ def limits_of(terms: AccountTerms, standing: list[str], user_id: UUID | None) ->
     state = LimitState()
     if terms.is_limited:
         limits = terms.limits
-        now_ms = int(standing[0])
-        if limits.requests_per_minute is not None:
-            state.requests = rate_of(limits.requests_per_minute, holds=int(standing[6]), now_ms=now_ms)
-        if limits.tokens_per_minute is not None:
-            state.tokens = rate_of(limits.tokens_per_minute, holds=int(standing[7]), now_ms=now_ms)
-        if limits.concurrency is not None:
-            state.concurrency = Rate(limits.concurrency, max(0, limits.concurrency - int(standing[8])))
-        if limits.member_concurrency is not None and user_id is not None:
-            most = limits.member_concurrency
+        most = limits.requests_per_minute
+        if most is not None:
+            state.requests = rate_of(most, holds=int(standing[6]), now_ms=int(standing[0]))
+        most = limits.tokens_per_minute
+        if most is not None:
+            state.tokens = rate_of(most, holds=int(standing[7]), now_ms=int(standing[0]))
+        most = limits.concurrency
+        if most is not None:
+            state.concurrency = Rate(most, max(0, most - int(standing[8])))
+        most = limits.member_concurrency
+        if most is not None and user_id is not None:
             state.member_concurrency = Rate(most, max(0, most - int(standing[9])))
     unit, base, renews = standing[10:13]
     if base:

@@ -7,7 +7,6 @@ what it took is free at once, and the next sweep reports it as orphaned, which t
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from gateway.admission import metrics
 from gateway.admission.commands import Commands
 from gateway.admission.connection import RedisConnection, Session
 from gateway.admission.hints import Hints
-from gateway.admission.hold import UNKNOWN_CALL, Hold, Stamped, packed_amounts, packed_stamped
+from gateway.admission.hold import UNKNOWN_CALL, Hold, Stamped, packed_stamped
 from gateway.admission.scripts import AccountScripts, account_keys
 from gateway.admission.types import Amounts, SettleAnswer, Unacknowledged
 from kit import logging
@@ -28,21 +27,30 @@ ASK_AFTER_S: Final = 60.0
 Settled = Callable[[SettleAnswer], None]
 
 
-@dataclass(slots=True, eq=False)
 class EndedCall:
     """A call whose end Redis does not know yet."""
 
-    call_id: UUID
-    account_id: UUID
-    hold: Hold | None
-    amounts: Amounts
-    stamped: Stamped | None = None
+    __slots__ = ("account_id", "amounts", "call_id", "hold", "stamped")
+
+    def __init__(
+        self, call_id: UUID, account_id: UUID, *, hold: Hold | None, amounts: Amounts, stamped: Stamped | None = None
+    ) -> None:
+        self.call_id = call_id
+        self.account_id = account_id
+        self.hold = hold
+        self.amounts = amounts
+        self.stamped = stamped
 
     def packed(self, ask_after_ms: int) -> str:
-        known = UNKNOWN_CALL if self.hold is None else self.hold.packed()
-        if self.hold is None and self.stamped is not None:
-            known = packed_stamped(self.stamped, self.amounts)
-        return f"{self.call_id.int:032x}|{ask_after_ms}|{packed_amounts(self.amounts)}|{known}"
+        credit_nano, tokens, requests, overage_nano, rate_tokens, _ = self.amounts
+        if self.hold is not None:
+            known = self.hold.packed()
+        else:
+            known = UNKNOWN_CALL if self.stamped is None else packed_stamped(self.stamped, self.amounts)
+        return (
+            f"{self.call_id.int:032x}|{ask_after_ms}|"
+            f"{credit_nano}|{tokens}|{overage_nano}|{requests}|{rate_tokens}|{known}"
+        )
 
     @property
     def report(self) -> bytes:
@@ -57,7 +65,8 @@ class EndedCalls:
         self._hints = hints
         self._commands = commands
         self._scripts = AccountScripts()
-        self._unsettled: dict[UUID, EndedCall] = {}
+        # By the ids' integers: a UUID is hashed in Python, on each look-up anew.
+        self._unsettled: dict[int, EndedCall] = {}
         self._undone: dict[UUID, UUID] = {}
         self.ask_after_ms = int(ASK_AFTER_S * 1000)
 
@@ -70,14 +79,14 @@ class EndedCalls:
         return len(self._undone)
 
     def confirmed(self, call_id: UUID) -> None:
-        self._unsettled.pop(call_id, None)
+        self._unsettled.pop(call_id.int, None)
 
     def undo(self, call_id: UUID, account_id: UUID) -> None:
         self._undone[call_id] = account_id
 
     def settle(self, ended: EndedCall, then: Settled | None) -> None:
         """Turn the hold into what the call was worth; what Redis does not take now is tried again in the background."""
-        self._unsettled[ended.call_id] = ended
+        self._unsettled[ended.call_id.int] = ended
         wire, run = self._redis.fast.wire, self._redis.fast.run
         if wire is None or run is None:
             if then is not None:
@@ -92,8 +101,8 @@ class EndedCalls:
         """What Redis said to a settlement."""
         if not isinstance(reply, bytes):
             return "pending"
-        if self._unsettled.get(ended.call_id) is ended:
-            del self._unsettled[ended.call_id]
+        if self._unsettled.get(ended.call_id.int) is ended:
+            del self._unsettled[ended.call_id.int]
         return "confirmed" if reply == b"confirmed" else "ok"
 
     async def settle_waiting(self) -> None:
@@ -118,7 +127,7 @@ class EndedCalls:
         return len(known)
 
     async def _settle(self, ended: EndedCall) -> None:
-        if self._unsettled.get(ended.call_id) is ended:
+        if self._unsettled.get(ended.call_id.int) is ended:
             packed = ended.packed(self.ask_after_ms)
             self.answered(ended, await self._tell(ended.account_id, packed, ended.report))
 

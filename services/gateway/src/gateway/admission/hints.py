@@ -35,44 +35,43 @@ class Hints:
         self._offset_ms = offset_ms
         self._visit_after_ms = int(visit_after_s * 1000)
         self._scripts = HintScripts()
-        self._noted: dict[UUID, float] = {}
+        # By the ids' integers: a UUID is hashed in Python, on each look-up anew.
+        self._fresh_until: dict[int, float] = {}
         self._noted_run = ""
 
     def note_soon(self, wire: Wire, run_id: str, account_id: UUID) -> None:
         """Announce that the account may get an entry, ahead of what is written next; free when it was done just now."""
-        if self._is_fresh(run_id, account_id):
+        if run_id == self._noted_run and self._fresh_until.get(account_id.int, 0.0) > time.monotonic():
             return
         command = written(self._scripts.hint, shard_keys(shard_of(account_id)), run_id, *self._arguments(account_id))
-        self._remember(account_id)
+        self._remember(run_id, account_id)
         wire.send(command, lambda reply: self._noted_soon(account_id, reply), self._scripts.hint)
 
     async def note(self, session: Session, account_id: UUID) -> None:
         """The same for slow work: it has been written when this returns."""
-        if self._is_fresh(session.run_id, account_id):
+        run_id = session.run_id
+        if run_id == self._noted_run and self._fresh_until.get(account_id.int, 0.0) > time.monotonic():
             return
         keys = shard_keys(shard_of(account_id))
         await session.script(self._scripts.hint, keys, *self._arguments(account_id))
-        self._remember(account_id)
+        self._remember(run_id, account_id)
 
     def _arguments(self, account_id: UUID) -> tuple[int, str, int]:
         return self._offset_ms, str(account_id), self._visit_after_ms
 
-    def _is_fresh(self, run_id: str, account_id: UUID) -> bool:
+    def _remember(self, run_id: str, account_id: UUID) -> None:
+        fresh = self._fresh_until
         if run_id != self._noted_run:
-            self._noted.clear()
+            fresh.clear()
             self._noted_run = run_id
-        noted_at = self._noted.get(account_id)
-        return noted_at is not None and time.monotonic() - noted_at < REPEAT_S
-
-    def _remember(self, account_id: UUID) -> None:
-        if len(self._noted) >= REMEMBERED:
-            del self._noted[next(iter(self._noted))]
-        self._noted.pop(account_id, None)
-        self._noted[account_id] = time.monotonic()
+        if len(fresh) >= REMEMBERED:
+            del fresh[next(iter(fresh))]
+        fresh.pop(account_id.int, None)
+        fresh[account_id.int] = time.monotonic() + REPEAT_S
 
     def _noted_soon(self, account_id: UUID, reply: object) -> None:
         if isinstance(reply, Exception):
-            self._noted.pop(account_id, None)
+            self._fresh_until.pop(account_id.int, None)
 
     async def claim(self, shard: int, *, limit: int, lease_s: float) -> list[UUID]:
         """Accounts that are due; other sweepers see them again only after the lease."""

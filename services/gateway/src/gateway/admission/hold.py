@@ -75,10 +75,11 @@ class Hold:
     def packed(self) -> str:
         """As scripts take a call that they may not know."""
         admitted = self.admitted
+        credit_nano, tokens, requests, overage_nano, rate_tokens, _ = admitted.amounts
         version = "" if admitted.plan_version is None else admitted.plan_version
         return (
             f"{self.admitted_ms}|{admitted.markup_bps}|{version}|{self.request.terms.quoted_plan}|"
-            f"{packed_amounts(admitted.amounts)}|{self.people}|{self.split}"
+            f"{credit_nano}|{tokens}|{overage_nano}|{requests}|{rate_tokens}|{self.people}|{self.split}"
         )
 
     def extended(self, amounts: Amounts, split: str) -> None:
@@ -89,7 +90,8 @@ class Hold:
 
 
 def packed_amounts(amounts: Amounts) -> str:
-    return f"{amounts.credit_nano}|{amounts.tokens}|{amounts.overage_nano}|{amounts.requests}|{amounts.rate_tokens}"
+    credit_nano, tokens, requests, overage_nano, rate_tokens, _ = amounts
+    return f"{credit_nano}|{tokens}|{overage_nano}|{requests}|{rate_tokens}"
 
 
 def packed_stamped(call: Stamped, amounts: Amounts) -> str:

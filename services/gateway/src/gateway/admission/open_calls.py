@@ -44,29 +44,36 @@ class OpenCalls:
         self._commands = commands
         self._patience_s = patience_s
         self._scripts = AccountScripts()
-        self._open: dict[UUID, Hold] = {}
-        self._lost: set[UUID] = set()
+        # By the ids' integers: a UUID is hashed in Python, on each look-up anew.
+        self._open: dict[int, Hold] = {}
+        self._lost: set[int] = set()
         self._entering = asyncio.Lock()
         self.ended = EndedCalls(redis=redis, hints=hints, commands=commands)
         self._spooled = spooled
         self._spool_growths = self._growths_entered = 0
         self.entered_run: str | None = None
-        self.find = self._open.get
         self.on_entered: Callable[[], None] = lambda: None
         self.on_swept: Callable[[UUID], None] = lambda _call_id: None
 
     @property
     def ids(self) -> frozenset[UUID]:
-        return frozenset(self._open)
+        return frozenset(hold.request.call_id for hold in self._open.values())
+
+    def find(self, call_id: UUID) -> Hold | None:
+        return self._open.get(call_id.int)
 
     def add(self, hold: Hold) -> None:
-        self._open[hold.request.call_id] = hold
+        self._open[hold.request.call_id.int] = hold
+
+    def take(self, call_id: UUID) -> Hold | None:
+        """What is known of the call, which is kept alive no longer."""
+        if self._lost:
+            self._lost.discard(call_id.int)
+        return self._open.pop(call_id.int, None)
 
     def abandon(self, call_id: UUID) -> None:
-        """Keep the call alive no longer: its end could not be stored, so it is swept and reported as orphaned."""
-        self._open.pop(call_id, None)
-        if self._lost:
-            self._lost.discard(call_id)
+        """The call's end could not be stored: it is swept and reported as orphaned."""
+        self.take(call_id)
 
     def undo(self, call_id: UUID, account_id: UUID) -> None:
         """The call never began, and Redis may hold for it: that is given back as soon as Redis answers."""
@@ -139,7 +146,7 @@ class OpenCalls:
 
     async def _keep(self, run_id: str, account_id: UUID, holds: Sequence[Hold]) -> None:
         # Calls that were settled since the beat began must not be entered as held again.
-        alive = [hold for hold in holds if hold.request.call_id in self._open]
+        alive = [hold for hold in holds if hold.request.call_id.int in self._open]
         if not alive:
             return
         words = [
@@ -161,8 +168,8 @@ class OpenCalls:
                 self._lose(hold.request.call_id)
 
     def _lose(self, call_id: UUID) -> None:
-        if call_id in self._open and call_id not in self._lost:
-            self._lost.add(call_id)
+        if call_id.int in self._open and call_id.int not in self._lost:
+            self._lost.add(call_id.int)
             metrics.LOST.inc()
             log.warning("admission.open_call_was_swept", call_id=str(call_id))
             self.on_swept(call_id)

@@ -12,6 +12,7 @@ ACCOUNT_KEYS: Final = ("state", "calls", "used", "confirmed", "flight", "budgets
 _CALLS: Final = 1
 _HEX: Final = 32
 _PACKED_WORDS: Final = 4
+_MOST_HEADS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,9 @@ class HintScripts:
 
 
 class Command:
-    """A script on one account with one packed word and one opaque one: all but those is written once per run."""
+    """A script on one account with one packed word and one opaque one: all but those is written once per account."""
 
-    __slots__ = ("_template",)
+    __slots__ = ("_heads", "_template")
 
     def __init__(self, script: Script, *, run_id: str, offset_ms: int) -> None:
         keys = len(ACCOUNT_KEYS)
@@ -73,12 +74,19 @@ class Command:
         for key in ACCOUNT_KEYS:
             template += b"$%d\r\n{%%b}:%b\r\n" % (_HEX + 3 + len(key), key.encode())
         run = _word(run_id.encode()).replace(b"%", b"%%")
-        self._template = template + run + _word(b"%d" % offset_ms) + b"$%d\r\n%b\r\n$%d\r\n%b\r\n"
+        self._template = template + run + _word(b"%d" % offset_ms)
+        self._heads: dict[int, bytes] = {}
 
     def written(self, account_id: UUID, packed: str, report: bytes) -> bytes:
+        head, word = self._heads.get(account_id.int) or self._head(account_id), packed.encode()
+        return b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n" % (head, len(word), word, len(report), report)
+
+    def _head(self, account_id: UUID) -> bytes:
+        if len(self._heads) >= _MOST_HEADS:
+            self._heads.clear()
         a = b"%032x" % account_id.int
-        word = packed.encode()
-        return self._template % (a, a, a, a, a, a, len(word), word, len(report), report)
+        head = self._heads[account_id.int] = self._template % (a, a, a, a, a, a)
+        return head
 
 
 def written(script: Script, keys: tuple[str, ...], *arguments: str | bytes | int) -> bytes:

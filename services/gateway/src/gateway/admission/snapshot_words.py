@@ -41,10 +41,14 @@ def _state(event: BalanceChanged) -> dict[str, str | int]:
 
 
 def _marks(event: BalanceChanged, limits: dict[str, str | int]) -> str:
-    """What scripts must look at for this account: l(imits), b(udgets), whether it only w(arns) of overage."""
+    """What scripts must look at for this account.
+
+    l(imits), n(umber of open calls), the same of a m(ember), b(udgets), whether it only w(arns) of overage.
+    """
     is_limited = any(limit != "" for limit in limits.values())
     warns = event.terms.overage.policy == "warn"
-    return "-" + "l" * is_limited + "b" * bool(event.budgets) + "w" * warns
+    leases = "n" * (limits["open"] != "") + "m" * (limits["open_member"] != "")
+    return "-" + "l" * is_limited + leases + "b" * bool(event.budgets) + "w" * warns
 
 
 def _limits(event: BalanceChanged) -> dict[str, str | int]:

@@ -10,20 +10,19 @@ from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from gateway.dataplane import call_metrics
-from gateway.dataplane.answer_head import headers_for_client
+from gateway.dataplane.answer_head import answer_lines
 from gateway.dataplane.attempts import Attempts, outcome_of, retry_after_of
 from gateway.dataplane.call_parts import CallParts
 from gateway.dataplane.conclusion import Conclusion
 from gateway.dataplane.elastic import ElasticHold
-from gateway.dataplane.exchange import Exchange
 from gateway.dataplane.faults import record_fault
 from gateway.dataplane.order import Order
 from gateway.dataplane.refusing import refuse
+from gateway.dataplane.request_head import request_for
 from gateway.dataplane.stream import MOST_HELD_BYTES, Stream
-from gateway.dataplane.upstream_request import Fetch, UpstreamRequest
+from gateway.dataplane.upstream_request import Fetch
 from gateway.errors import unavailable
-from gateway.headers import Header, to_provider
-from gateway.surfaces.types import Surface
+from gateway.headers import Header
 from gateway.usage.ending import Cut, Progress
 from kit import logging
 
@@ -34,7 +33,6 @@ Step = TypeVar("Step", bound=Callable[..., None])
 _MOST_MESSAGE_BYTES: Final = 64 << 20
 _MOST_ERROR_BYTES: Final = 1 << 20
 _AFTER_STOP_S: Final = 2.0
-_VERSION: Final[Header] = (b"anthropic-version", b"2023-06-01")
 
 
 def guarded(step: Step) -> Step:
@@ -57,12 +55,13 @@ class Call:
         "_body_bytes",
         "_fetch",
         "_limit_s",
-        "_outgoing_headers",
         "_parts_of_body",
         "answer_headers",
         "attempts",
         "body",
+        "call_id",
         "conclusion",
+        "is_ending",
         "order",
         "parts",
         "progress",
@@ -73,52 +72,52 @@ class Call:
     def __init__(self, parts: CallParts, order: Order) -> None:
         self.parts = parts
         self.order = order
+        self.call_id: UUID = order.call_id
         self.progress = Progress(sent=False)
         self.attempts = Attempts(order.choice.targets, parts.routing)
         self.stream: Stream | None = None
         self.body = b""
         self.answer_headers: list[Header] = []
         self.conclusion: Conclusion | None = None
+        self.is_ending = False
         self.upstream_is_over = True
-        self._outgoing_headers: list[Header] | None = None
         self._parts_of_body: list[bytes] = []
         self._body_bytes = 0
         self._fetch: Fetch | None = None
         self._limit_s: float | None = None
 
     @property
-    def call_id(self) -> UUID:
-        return self.order.call_id
-
-    @property
     def retry_after_s(self) -> float | None:
         """How long the provider asks to be left alone."""
         return retry_after_of(self.answer_headers)
 
-    @guarded
     def begin(self) -> None:
         """Written down first, so that a crash cannot hide it (money.md 11)."""
-        self.parts.calls.add(self)
-        exchange = self.order.exchange
-        exchange.on_gone = self.on_gone
-        exchange.on_resume = self.on_resume
-        self.parts.journal.admitted_soon(self.order.admitted, report=self.order.report, then=self._journalled)
+        try:
+            order = self.order
+            self.parts.calls.add(self)
+            order.exchange.watcher = self
+            self.parts.journal.admitted_soon(order.admitted, report=order.report, then=self._journalled)
+        except Exception as error:  # noqa: BLE001  # as in `guarded`, at half its cost
+            self.crashed(error)
 
-    @guarded
-    def _journalled(self, error: Exception | None) -> None:
-        if self.conclusion is not None:
-            return
-        if error is not None:
-            self._never_began()
-        elif self.order.exchange.gone:
-            self.stop("client_gone")
-        else:
-            self._attempt()
+    def _journalled(self, failure: Exception | None) -> None:
+        try:
+            if self.is_ending:
+                return
+            if failure is not None:
+                self._never_began()
+            elif self.order.exchange.gone:
+                self.stop("client_gone")
+            else:
+                self._attempt()
+        except Exception as error:  # noqa: BLE001  # as in `guarded`, at half its cost
+            self.crashed(error)
 
     def _never_began(self) -> None:
         """It could not be written down, so it may not run: what it holds is given back."""
         order = self.order
-        order.exchange.on_gone = order.exchange.on_resume = None
+        order.exchange.watcher = None
         self.parts.calls.discard(self)
         self.parts.admission.never_began(self.call_id, account_id=order.facts.account_id)
         refuse(order, unavailable("Calls cannot be recorded at the moment; try again."))
@@ -126,75 +125,78 @@ class Call:
     def _attempt(self) -> None:
         """Send it to the next target; nothing of an earlier one is left."""
         order, progress, target = self.order, self.progress, self.attempts.advance()
+        if progress.sent:
+            self._forget_attempt()
         progress.sent = True
         progress.attempts = self.attempts.count
+        self.upstream_is_over = False
+        body = order.surface.splice(
+            order.ask,
+            model=order.choice.spliced_for(target),
+            max_tokens=order.estimate.clamped_max_tokens,
+            service_tier=target.service_tier,
+        )
+        request = request_for(order, target, body)
+        self._fetch = self.parts.upstream.paid(target, request, ticket=order.admitted, sink=self)
+
+    def _forget_attempt(self) -> None:
+        progress = self.progress
         progress.status = progress.upstream_request_id = progress.broken = progress.seen = progress.error_type = None
         progress.error_event = progress.has_content = False
         progress.delivered_tokens = 0
         self.stream = None
-        self.upstream_is_over = False
         self.body = b""
         self._parts_of_body = []
         self._body_bytes = 0
-        exchange, surface = order.exchange, order.surface
-        if self._outgoing_headers is None:
-            self._outgoing_headers = _headers_for_provider(exchange, surface)
-        request = UpstreamRequest(
-            "POST",
-            surface.upstream_path,
-            exchange.query if surface.upstream_path == exchange.path else b"",
-            self._outgoing_headers,
-            surface.splice(
-                order.ask,
-                model=order.choice.spliced_for(target),
-                max_tokens=order.estimate.clamped_max_tokens,
-                service_tier=target.service_tier,
-            ),
-        )
-        self._fetch = self.parts.upstream.paid(target, request, ticket=order.admitted, sink=self)
 
-    @guarded
     def on_head(self, status: int, headers: list[Header]) -> None:
-        self.progress.status = status
-        self.answer_headers = headers
-        call_metrics.upstream_answered(status)
-        content_type = b""
-        for name, value in headers:
-            if name == b"content-type":
-                content_type = value
-            elif name in {b"request-id", b"x-request-id"}:
-                self.progress.upstream_request_id = value.decode("latin-1")
-        if status == 200 and content_type.startswith(b"text/event-stream"):
-            self._begin_stream()
+        try:
+            self.progress.status = status
+            self.answer_headers = headers
+            call_metrics.upstream_answered(status)
+            content_type = b""
+            for name, value in headers:
+                if name == b"content-type":
+                    content_type = value
+                elif name in {b"request-id", b"x-request-id"}:
+                    self.progress.upstream_request_id = value.decode("latin-1")
+            if status == 200 and content_type.startswith(b"text/event-stream"):
+                self._begin_stream()
+        except Exception as error:  # noqa: BLE001  # as in `guarded`, at half its cost
+            self.crashed(error)
 
-    @guarded
     def on_bytes(self, data: bytes) -> None:
-        stream = self.stream
-        if stream is None:
-            self._collect(data)
-            return
-        stream.feed(data, self.parts.clock.monotonic())
-        tee = stream.tee
-        if tee.terminal is not None:
-            self._saw_terminal(stream)
+        try:
+            stream = self.stream
+            if stream is None:
+                self._collect(data)
+                return
+            stream.feed(data, self.parts.calls.ticked_s)
+            tee = stream.tee
+            if tee.terminal is not None:
+                self._saw_terminal(stream)
+        except Exception as error:  # noqa: BLE001  # as in `guarded`, at half its cost
+            self.crashed(error)
 
-    @guarded
     def on_end(self) -> None:
-        self._fetch = None
-        self.upstream_is_over = True
-        if self.conclusion is not None:
-            self.conclusion.deliver()
-        elif self.stream is not None:
-            self._fail_over_or_conclude()
-        else:
-            self._read_whole()
+        try:
+            self._fetch = None
+            self.upstream_is_over = True
+            if self.is_ending:
+                self._deliver()
+            elif self.stream is not None:
+                self._fail_over_or_conclude()
+            else:
+                self._read_whole()
+        except Exception as error:  # noqa: BLE001  # as in `guarded`, at half its cost
+            self.crashed(error)
 
     @guarded
     def on_broken(self, kind: str) -> None:
         self._fetch = None
         self.upstream_is_over = True
-        if self.conclusion is not None:
-            self.conclusion.deliver()
+        if self.is_ending:
+            self._deliver()
             return
         self.progress.broken = kind
         self._fail_over_or_conclude()
@@ -203,7 +205,7 @@ class Call:
     def on_gone(self) -> None:
         """The client has left: drain or cancel, as its plan says."""
         progress = self.progress
-        if progress.client_gone or self.conclusion is not None:
+        if progress.client_gone or self.is_ending:
             return
         progress.client_gone = True
         if self.order.terms.terms.on_client_gone == "cancel" or not progress.sent:
@@ -223,13 +225,13 @@ class Call:
         if self._limit_s is not None and now >= self._limit_s:
             self._limit_s = None
             self._reached_limit()
-        elif self.stream is not None and self.conclusion is None:
+        elif self.stream is not None and not self.is_ending:
             self.stream.tick(now)
 
     @guarded
     def stop(self, cut: Cut) -> None:
         """End the call at once; what was delivered is charged."""
-        if self.conclusion is None:
+        if not self.is_ending:
             self.progress.cut = cut
             self.abandon_upstream()
             self._conclude()
@@ -237,11 +239,12 @@ class Call:
     def crashed(self, error: Exception) -> None:
         """A step of ours threw: the call ends here, with its event if that can still be made."""
         record_fault("gateway.call_died", error, call_id=str(self.call_id))
-        if self.conclusion is None:
+        if not self.is_ending:
             self.stop("internal")
         else:
             self.abandon_upstream()
-            self.conclusion.give_up()
+            if self.conclusion is not None:
+                self.conclusion.give_up()
 
     def _begin_stream(self) -> None:
         order, parts = self.order, self.parts
@@ -271,13 +274,13 @@ class Call:
         self.attempts.report("ok")
         self.note_first_byte()
         self.order.release_body()
-        self.order.exchange.start(200, self.headers_for_client())
+        self.order.exchange.start(200, self.answer_lines())
 
-    def headers_for_client(self, *, status: int = 200) -> list[Header]:
-        """The provider's that may pass, and ours."""
+    def answer_lines(self, *, status: int = 200) -> bytes:
+        """The provider's headers that may pass, and ours."""
         parts = self.parts
         now_s = (self.progress.first_byte_at or parts.clock.now()).timestamp()
-        return headers_for_client(self.order, self.answer_headers, limits=parts.limits, now_s=now_s, status=status)
+        return answer_lines(self.order, self.answer_headers, limits=parts.limits, now_s=now_s, status=status)
 
     def note_first_byte(self) -> None:
         if self.progress.first_byte_at is None:
@@ -296,10 +299,10 @@ class Call:
 
     def _saw_terminal(self, stream: Stream) -> None:
         """Nothing that follows changes the counts: the event is stored while the connection comes to its end."""
-        if self.conclusion is None:
+        if not self.is_ending:
             if stream.tee.terminal == "error" and not self.order.exchange.started:
                 self._fail_over_or_conclude()
-                if self.conclusion is None:
+                if not self.is_ending:
                     return
             else:
                 self._conclude()
@@ -346,8 +349,8 @@ class Call:
     def _reached_limit(self) -> None:
         """The client's drain, or the provider's time to close after its last event, is over."""
         self.abandon_upstream()
-        if self.conclusion is not None:
-            self.conclusion.deliver()
+        if self.is_ending:
+            self._deliver()
         else:
             self.progress.cut = "client_gone"
             self._conclude()
@@ -359,21 +362,23 @@ class Call:
             fetch.cancel()
 
     def _conclude(self) -> None:
-        if self.conclusion is not None:
+        if self.is_ending:
             return
+        self.is_ending = True
         if self.stream is not None:
             _note_stream(self.stream, self.progress)
         self._limit_s = None
-        self.conclusion = Conclusion(self)
-        self.conclusion.begin()
+        conclusion = self.conclusion = Conclusion(self)
+        conclusion.begin()
 
+    def _deliver(self) -> None:
+        if self.conclusion is not None:
+            self.conclusion.deliver()
 
-def _headers_for_provider(exchange: Exchange, surface: Surface) -> list[Header]:
-    headers = to_provider(exchange.headers)
-    if surface.upstream_path != exchange.path and exchange.header(_VERSION[0]) is None:
-        # Who asks on another path than the provider's need not know what the provider demands.
-        headers.append(_VERSION)
-    return headers
+    def let_go(self) -> None:
+        """All is said: what refers to the call is dropped, so that it is gone without the collector of cycles."""
+        self.conclusion = None
+        self.stream = None
 
 
 def _note_stream(stream: Stream, progress: Progress) -> None:

@@ -105,6 +105,7 @@ class Conclusion:
         self._is_delivered = True
         call.parts.calls.discard(call)
         self._deliver()
+        call.let_go()
 
     def give_up(self) -> None:
         """The end itself failed: no event was made or its answer could not be given; nothing may look complete."""
@@ -114,6 +115,7 @@ class Conclusion:
             call.parts.admission.abandon(call.call_id)
         self._is_delivered = True
         self._break_off(_CUTS["internal"]())
+        call.let_go()
 
     def _on_stored(self, is_stored: bool) -> None:  # noqa: FBT001  # the publisher's callback
         call = self._call
@@ -135,6 +137,7 @@ class Conclusion:
         call.parts.calls.discard(call)
         call.parts.admission.abandon(call.call_id)
         self._break_off(unavailable("The call's usage could not be recorded; try again."))
+        call.let_go()
 
     def _amounts_of(self, ending: Ending) -> Amounts:
         """What the hold becomes, by the ledger's own arithmetic."""
@@ -203,7 +206,7 @@ class Conclusion:
                 price_nano=self._amounts.credit_nano,
                 balance_nano=self._balance_nano,
             )
-        order.exchange.answer(status, call.headers_for_client(status=status), body)
+        order.exchange.answer(status, call.answer_lines(status=status), body)
 
     @property
     def _balance_nano(self) -> int | None:

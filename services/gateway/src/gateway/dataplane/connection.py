@@ -15,6 +15,7 @@ from gateway.dataplane.exchange import Exchange
 from gateway.dataplane.framing import Head
 from gateway.dataplane.front import Front, Route
 from gateway.dataplane.problems import answer_problem, refusal
+from gateway.dataplane.same_head import SameHead
 from gateway.errors import ModelApiError
 from kit import logging
 
@@ -67,6 +68,8 @@ class Connection(HttpToolsProtocol):
         self._raw_head = b""
         self._head: Head | None = None
         self._route: Route | None = None
+        self._same: SameHead | None = None
+        self._same_route: Route | None = None
         self._body: BodyReader | None = None
         self._counted_bytes = 0
         self._thrown_bytes = 0
@@ -111,8 +114,8 @@ class Connection(HttpToolsProtocol):
             self._advance()
             return
         exchange.paused = False
-        if exchange.on_resume is not None:
-            exchange.on_resume()
+        if exchange.watcher is not None:
+            exchange.watcher.on_resume()
 
     def shutdown(self) -> None:
         """What runs may end; what is idle ends now; what still comes is told to go elsewhere."""

@@ -1,8 +1,8 @@
 """The client's side of one request: what was asked, and how its answer leaves. Nothing here waits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
 from gateway.dataplane.framing import Head
@@ -18,11 +18,24 @@ _STATUS_LINES: Final = {
 _BODILESS: Final = frozenset({204, 304})
 _WITH_BODY: Final = frozenset(_STATUS_LINES) - _BODILESS
 
+# Pairs, or the very lines of an answer's head, which whoever made them has kept free of line breaks in between.
+Headers = Iterable[Header] | bytes
+
 # How the body leaves, chosen by `start`.
 _CHUNKED: Final = 0
 _SIZED: Final = 1
 _UNTIL_CLOSE: Final = 2
 _NO_BODY: Final = 3
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how the client does while it is answered."""
+
+    def on_gone(self) -> None: ...
+
+    def on_resume(self) -> None:
+        """The client reads again."""
+        ...
 
 
 class Exchange:
@@ -35,17 +48,17 @@ class Exchange:
         "_request_id",
         "_way",
         "body",
+        "facts",
         "gone",
         "headers",
         "keep_alive",
         "method",
-        "on_gone",
-        "on_resume",
         "path",
         "paused",
         "peer",
         "query",
         "started",
+        "watcher",
     )
 
     def __init__(self, connection: "Connection", head: Head, *, path: str, body: bytes, peer: str) -> None:
@@ -55,6 +68,7 @@ class Exchange:
         self.query = head.query
         self.headers = head.headers
         self._fields = head.fields
+        self.facts = head.facts
         self.body = body
         self.peer = peer
         self.keep_alive = head.keep_alive
@@ -62,8 +76,7 @@ class Exchange:
         self.started = False
         self.gone = False
         self.paused = False
-        self.on_gone: Callable[[], None] | None = None
-        self.on_resume: Callable[[], None] | None = None
+        self.watcher: Watcher | None = None
 
     @property
     def request_id(self) -> str:
@@ -84,7 +97,7 @@ class Exchange:
         """The first value of a header; `name` in lower case."""
         return self._fields.get(name)
 
-    def start(self, status: int, headers: Iterable[Header], *, length: int | None = None) -> None:
+    def start(self, status: int, headers: Headers, *, length: int | None = None) -> None:
         """Begin the answer; without a `length` the body is chunked."""
         connection = self._connection
         if connection is None:
@@ -116,11 +129,11 @@ class Exchange:
         elif data:
             self._write_plain(connection, data)
         self._connection = None
-        self.on_gone = self.on_resume = None
+        self.watcher = None
         # Fewer bytes than announced: only a closed connection tells the client.
         connection.on_exchange_finished(keep_alive=self.keep_alive and not (self._way == _SIZED and self._left))
 
-    def answer(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """A whole answer in one write."""
         connection = self._connection
         if connection is None:
@@ -135,7 +148,7 @@ class Exchange:
             head = self._head(connection, status, headers, len(body))
             connection.transport.write(head if self._way == _NO_BODY else head + body)
         self._connection = None
-        self.on_gone = self.on_resume = None
+        self.watcher = None
         connection.on_exchange_finished(keep_alive=self.keep_alive)
 
     def refuse(self, error: ModelApiError) -> None:
@@ -150,7 +163,7 @@ class Exchange:
         if connection is None:
             return
         self._connection = None
-        self.on_gone = self.on_resume = None
+        self.watcher = None
         # Where the end of the connection is the end of the body, only a reset says that it is not.
         connection.on_exchange_aborted(hard=self.started and self._way == _UNTIL_CLOSE)
 
@@ -162,13 +175,13 @@ class Exchange:
 
     def lost(self) -> None:
         """For the connection: the client is gone."""
-        told, self.on_gone, self.on_resume = self.on_gone, None, None
+        watcher, self.watcher = self.watcher, None
         self._connection = None
         self.gone = True
-        if told is not None:
-            told()
+        if watcher is not None:
+            watcher.on_gone()
 
-    def _head(self, connection: "Connection", status: int, headers: Iterable[Header], length: int | None) -> bytes:
+    def _head(self, connection: "Connection", status: int, headers: Headers, length: int | None) -> bytes:
         parts = [
             _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status,
             connection.front.standing_of(connection),
@@ -224,7 +237,9 @@ class Exchange:
         connection.transport.write(data)
 
 
-def _rendered(headers: Iterable[Header]) -> bytes:
+def _rendered(headers: Headers) -> bytes:
+    if isinstance(headers, bytes):
+        return headers
     given: list[bytes] = []
     for name, value in headers:
         given += (name, b": ", value, b"\r\n")

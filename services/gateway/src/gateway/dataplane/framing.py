@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from gateway.dataplane.head_facts import HeadFacts
 from gateway.headers import Header
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
@@ -18,7 +19,7 @@ _QUERY: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]|{}^`]|%[0-9A
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]++)(/[^#]*+|\?[^#]*+|)", re.IGNORECASE)
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _ZERO: Final = ord("0")
-_MOST_DIGITS: Final = 18
+MOST_DIGITS: Final = 18
 # Never complete: found early, so that a client need not wait for the time-out to hear of it.
 _HOPELESS: Final = re.compile(rb"[^\r]\n|\r[^\n]|\x00")
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
@@ -60,7 +61,7 @@ class HeadLimits:
 class Head:
     """One checked request head; `length` is `CHUNKED` or the number of bytes that follow."""
 
-    __slots__ = ("expects", "fields", "headers", "keep_alive", "length", "method", "minor", "path", "query")
+    __slots__ = ("expects", "facts", "fields", "headers", "keep_alive", "length", "method", "minor", "path", "query")
 
     def __init__(self, method: str, path: bytes, query: bytes, minor: int) -> None:
         self.method = method
@@ -72,6 +73,12 @@ class Head:
         self.length = 0
         self.keep_alive = minor == 1
         self.expects = False
+        self.facts = HeadFacts()
+
+
+def is_length(digits: bytes) -> bool:
+    # `isdigit` of bytes knows ASCII only.
+    return digits.isdigit() and len(digits) <= MOST_DIGITS and (digits[0] != _ZERO or len(digits) == 1)
 
 
 def bad(message: str, *, status: int = 400) -> NoReturn:
@@ -183,8 +190,7 @@ def _check_fields(head: Head, fields: dict[bytes, bytes]) -> None:
     elif head.minor == 1:
         bad("Host is missing")
     if (length := fields.get(b"content-length")) is not None:
-        # `isdigit` of bytes knows ASCII only.
-        if not length.isdigit() or len(length) > _MOST_DIGITS or (length[0] == _ZERO and len(length) > 1):
+        if not is_length(length):
             bad("Content-Length must be one plain number")
         head.length = int(length)
     if (connection := fields.get(b"connection")) is not None:

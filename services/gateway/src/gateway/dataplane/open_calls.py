@@ -35,6 +35,7 @@ class OpenCalls:
         self._cutting: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._over_at = 0.0
+        self.ticked_s = 0.0
         self.closing = False
 
     def __len__(self) -> int:
@@ -53,6 +54,7 @@ class OpenCalls:
             call.stop(cut)
 
     def tick(self, now: float) -> None:
+        self.ticked_s = now
         metrics.CALLS_OPEN.set(len(self._calls))
         call_metrics.tell()
         for call in list(self._calls.values()):

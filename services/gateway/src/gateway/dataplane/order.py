@@ -8,7 +8,6 @@ from gateway.admission.types import AccountTerms, Admitted, Amounts
 from gateway.dataplane.exchange import Exchange
 from gateway.identity.credential import Credential
 from gateway.routing.types import Choice
-from gateway.surfaces.refusals import may_read_balance
 from gateway.surfaces.types import Ask, Estimate, Surface
 from gateway.usage.event import CallFacts
 from rating import PriceBook
@@ -32,6 +31,7 @@ class Order:
         "exchange",
         "facts",
         "is_estimated",
+        "may_see_balance",
         "near",
         "report",
         "rounds",
@@ -54,6 +54,7 @@ class Order:
     amounts: Amounts
     facts: CallFacts
     report: bytes
+    may_see_balance: bool
     admitted: Admitted
 
     def __init__(self, exchange: Exchange, surface: Surface, *, began_s: float) -> None:
@@ -64,6 +65,12 @@ class Order:
         self.is_estimated = False
 
     @property
+    def call_text(self) -> bytes:
+        """The call's id as clients read it."""
+        digits = b"%032x" % self.call_id.int
+        return b"%b-%b-%b-%b-%b" % (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+
+    @property
     def is_elastic(self) -> bool:
         """Whether the hold grows with what is delivered (money.md 8)."""
         return self.ask.streamed and self.terms.admission == "elastic"
@@ -72,7 +79,3 @@ class Order:
         """The answer has begun, so nobody will be asked again: an open stream keeps nothing of its request."""
         self.ask.raw, self.ask.body = b"", _NOTHING
         self.exchange.drop_body()
-
-    @property
-    def may_see_balance(self) -> bool:
-        return may_read_balance(self.credential.caller)

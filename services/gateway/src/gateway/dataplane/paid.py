@@ -18,17 +18,19 @@ from gateway.dataplane.elastic import first_step
 from gateway.dataplane.errands import Errands
 from gateway.dataplane.exchange import Exchange
 from gateway.dataplane.faults import record_fault
+from gateway.dataplane.head_facts import Described
 from gateway.dataplane.order import Order
 from gateway.dataplane.refusing import refuse
 from gateway.errors import ModelApiError, unavailable
 from gateway.identity.credential import Credential
 from gateway.identity.credentials import Credentials
+from gateway.identity.presented import digest_of
 from gateway.routing.conversation import conversation_key
 from gateway.routing.types import Choice, PlanTerms, ProviderKind
-from gateway.surfaces.refusals import refusal
+from gateway.surfaces.refusals import may_read_balance, refusal
 from gateway.surfaces.types import Surface
 from gateway.usage.client import ClientParts
-from gateway.usage.event import CallDescriptions, CallerParts
+from gateway.usage.event import CallDescriptions, CallerParts, CallFacts
 from kit.errors import DomainError
 from kit.ids import uuid7
 
@@ -94,40 +96,43 @@ class PaidRoute:
     def __call__(self, exchange: Exchange) -> None:
         """Owns the exchange from here on; every request gets one answer."""
         order = Order(exchange, self._surface, began_s=self._parts.call.clock.monotonic())
-        self._step(order, self._identify)
-
-    def _step(self, order: Order, step: Callable[..., None], *given: Any) -> None:
-        """Run a step; whatever it throws is the answer."""
         try:
-            step(order, *given)
-        except (ModelApiError, DomainError) as error:
-            refuse(order, error)
+            self._identify(order)
         except Exception as error:  # noqa: BLE001  # nobody above could answer the client
-            self._failed(order, error)
+            self._thrown(order, error)
+
+    def _thrown(self, order: Order, error: Exception) -> None:
+        """Whatever a step throws is the answer."""
+        if isinstance(error, (ModelApiError, DomainError)):
+            refuse(order, error)
+            return
+        record_fault("gateway.request_died", error, path=order.surface.name)
+        refuse(order, ModelApiError(500, "Something went wrong on our side; it has been recorded."))
 
     def _later(self, order: Order, work: Coroutine[Any, Any, Any], then: Callable[..., None]) -> None:
         """The rare way of a step: ask somebody, then go on."""
 
         async def ask() -> None:
             try:
-                found = await work
-            except (ModelApiError, DomainError) as error:
-                refuse(order, error)
-                return
-            except Exception as error:  # noqa: BLE001  # as in `_step`
-                self._failed(order, error)
-                return
-            self._step(order, then, found)
+                then(order, await work)
+            except Exception as error:  # noqa: BLE001  # as in `__call__`
+                self._thrown(order, error)
 
         self._parts.errands.run(ask())
 
     def _identify(self, order: Order) -> None:
         exchange, credentials = order.exchange, self._parts.credentials
-        credential = credentials.now(exchange.headers, peer=exchange.peer)
-        if credential is None:
-            self._later(order, credentials.of(exchange.headers, peer=exchange.peer), self._read)
+        headers, facts = exchange.headers, exchange.facts
+        if facts.credential:
+            credential = credentials.again(facts.credential, headers, peer=exchange.peer)
         else:
-            self._read(order, credential)
+            credential = credentials.now(headers, peer=exchange.peer)
+        if credential is None:
+            self._later(order, credentials.of(headers, peer=exchange.peer), self._read)
+            return
+        if not facts.credential:
+            facts.credential = digest_of(headers)
+        self._read(order, credential)
 
     def _read(self, order: Order, credential: Credential) -> None:
         """What is asked for, and whether calls are taken at all."""
@@ -139,8 +144,8 @@ class PaidRoute:
             raise closing()
         if not parts.call.publisher.room:
             raise unavailable("Calls cannot be recorded at the moment; try again.")
-        order.call_id = uuid7(parts.call.clock)
-        exchange.request_id = f"req_{order.call_id.hex}"
+        call_id = order.call_id = uuid7(parts.call.clock)
+        exchange.request_id = "req_%032x" % call_id.int  # noqa: UP031  # `hex` of a UUID costs four times as much
         account_id = credential.caller.account_id
         terms = parts.admission.terms_of(account_id)
         if terms is None:
@@ -151,14 +156,16 @@ class PaidRoute:
     def _plan(self, order: Order, terms: AccountTerms, near: bool = False) -> None:  # noqa: FBT001, FBT002
         """Which model, where, at what price at most."""
         parts, exchange, ask = self._parts, order.exchange, order.ask
-        now = parts.call.clock.now()
+        now = self._parts.call.clock.now()
         book = order.book = parts.prices.in_force(now)
         order.terms, order.near = terms, near
         choice = order.choice = parts.routing.choose(
             ask.model,
             kind=self._surface.kind,
             terms=terms,
-            conversation=conversation_key(exchange.headers, order.credential.caller.account_id, exchange.body),
+            conversation=conversation_key(
+                exchange.facts.sessions_in(exchange.headers), order.credential.caller.account_id, exchange.body
+            ),
             near=near,
         )
         order.credential.check(self._surface.name, ask.model, choice.model)
@@ -189,7 +196,7 @@ class PaidRoute:
                 max_tokens=estimate.max_tokens,
                 report=order.report,
             ),
-            partial(self._step, order, self._decided),
+            partial(self._decided, order),
         )
 
     def _decided(self, order: Order, answer: Admitted | Refused | Replan | Exception) -> None:
@@ -197,20 +204,36 @@ class PaidRoute:
             order.admitted = answer
             order.near = answer.near
             Call(self._parts.call, order).begin()
-        elif isinstance(answer, Refused):
+            return
+        try:
+            self._denied(order, answer)
+        except Exception as error:  # noqa: BLE001  # as in `__call__`
+            self._thrown(order, error)
+
+    def _denied(self, order: Order, answer: Refused | Replan | Exception) -> None:
+        if isinstance(answer, Refused):
             raise self._refused(order, answer)
-        elif isinstance(answer, Replan):
-            if order.rounds >= _MOST_ROUNDS:
-                raise unavailable("The account's terms do not come to rest; try again.")
-            self._plan(order, answer.terms, answer.near)
-        else:
+        if isinstance(answer, Exception):
             raise answer
+        if order.rounds >= _MOST_ROUNDS:
+            raise unavailable("The account's terms do not come to rest; try again.")
+        self._plan(order, answer.terms, answer.near)
 
     def _describe(self, order: Order) -> None:
-        """What the event and an orphan's report say, whatever happens now."""
+        """What the event and an orphan's report say, whatever happens now; mostly what the last call's said."""
+        facts, ask, choice = order.exchange.facts, order.ask, order.choice
+        said = choice.targets[0], choice.model, ask.model, ask.streamed, order.near
+        made_of = (order.credential, order.terms, order.book, *said)
+        described = facts.described
+        if described is None or described.made_of != made_of:
+            sees = may_read_balance(order.credential.caller)
+            described = facts.described = Described(made_of, *self._description(order), sees)
+        _, order.facts, order.report, order.may_see_balance = described
+
+    def _description(self, order: Order) -> tuple[CallFacts, bytes]:
         parts, target, terms = self._parts, order.choice.targets[0], order.terms
         caller = order.credential.caller
-        order.facts, order.report = self._descriptions.of(
+        return self._descriptions.of(
             parts.callers.of(caller),
             parts.clients.of(order.exchange.headers),
             account_id=caller.account_id,
@@ -239,10 +262,6 @@ class PaidRoute:
             kind=self._surface.kind,
             now_s=self._parts.call.clock.now().timestamp(),
         )
-
-    def _failed(self, order: Order, error: Exception) -> None:
-        record_fault("gateway.request_died", error, path=order.surface.name)
-        refuse(order, ModelApiError(500, "Something went wrong on our side; it has been recorded."))
 
 
 def closing() -> ModelApiError:

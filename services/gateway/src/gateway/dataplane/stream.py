@@ -56,11 +56,16 @@ class Stream:
             fetch.most_bytes = ELASTIC_READ_BYTES
 
     def feed(self, data: bytes, now: float) -> None:
-        """What the provider sent: out goes all that may."""
-        self._spoke_s = now
+        """What the provider sent: out goes all that may. `now` may be a moment ago."""
+        self._spoke_s = max(self._spoke_s, now)
         tee = self.tee
         out = tee.feed(data)
-        if out:
+        exchange = self._exchange
+        if out and self._has_reader and exchange.started and not exchange.paused:
+            exchange.write(out)
+            if exchange.paused:
+                self._pause()
+        elif out:
             self._send(out)
         if self._elastic is not None and tee.terminal is None:
             self._elastic.note(tee.delivered_tokens)

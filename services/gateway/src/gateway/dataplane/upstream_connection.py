@@ -17,6 +17,8 @@ class Home(Protocol):
     """Where a connection comes from and goes back to."""
 
     clock: Clock
+    ticked_s: float
+    """The clock's time a moment ago: near enough to tell silence, and asked for with every read."""
 
     def released(self, connection: "ProviderConnection") -> None:
         """The answer was read to its end; another request may follow."""
@@ -122,7 +124,7 @@ class ProviderConnection(asyncio.Protocol):
         fetch = self._fetch
         if fetch is None or self._paused:
             return
-        limit_s = fetch.silence_s if self._told else fetch.first_byte_s
+        limit_s = fetch.timeouts.silence_s if self._told else fetch.timeouts.first_byte_s
         if now - self.heard_s > limit_s:
             self._break("SilenceTimeout" if self._told else "FirstByteTimeout")
 
@@ -132,7 +134,8 @@ class ProviderConnection(asyncio.Protocol):
             # Nobody asked for these bytes; the next answer would be read as theirs.
             self._drop()
             return
-        self.heard_s = self._home.clock.monotonic()
+        ticked_s = self._home.ticked_s
+        self.heard_s = max(self.heard_s, ticked_s)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -143,6 +146,13 @@ class ProviderConnection(asyncio.Protocol):
             if self._unread_bytes > MOST_HEAD_BYTES:
                 self._break("HeadTooLarge")
             return
+        parts = self._parts
+        if self._told and len(parts) == 1 and not self._ended and not self._paused:
+            most_bytes = fetch.most_bytes
+            if most_bytes is None or len(parts[0]) <= most_bytes:
+                # One event, as nearly every read of a stream brings it.
+                fetch.sink.on_bytes(parts.pop())
+                return
         self._hand_over(fetch)
 
     def on_message_begin(self) -> None:
@@ -239,14 +249,19 @@ class ProviderConnection(asyncio.Protocol):
 
     def _next_bytes(self, most_bytes: int | None) -> bytes:
         parts = self._parts
-        if most_bytes is None:
-            arrived = parts[0] if len(parts) == 1 else b"".join(parts)
-            parts.clear()
-            return arrived
-        first = parts.pop(0)
-        if len(first) > most_bytes:
-            parts.insert(0, first[most_bytes:])
-        return first[:most_bytes]
+        taken = size = 0
+        for part in parts:
+            size += len(part)
+            if most_bytes is not None and size > most_bytes:
+                break
+            taken += 1
+        if taken == 0:
+            first = parts[0]
+            parts[0] = first[most_bytes:]
+            return first[:most_bytes]
+        some = parts[:taken]
+        del parts[:taken]
+        return some[0] if taken == 1 else b"".join(some)
 
     def _detach(self) -> Fetch | None:
         """The request is done with this connection, which soon serves another."""

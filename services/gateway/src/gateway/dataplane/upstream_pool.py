@@ -56,6 +56,7 @@ class Pool:
     ) -> None:
         self.address = address
         self.clock = clock
+        self.ticked_s = 0.0
         self._tls = tls if address.tls else None
         self._limits = limits
         self._errands = errands
@@ -83,12 +84,13 @@ class Pool:
         if len(self._open) + self._opening < self._limits.connections:
             self._start_opening(fetch)
         elif len(self._waiting) < self._limits.waiting:
-            self._waiting.append((self.clock.monotonic() + fetch.connect_s, fetch))
+            self._waiting.append((self.clock.monotonic() + fetch.timeouts.connect_s, fetch))
         else:
             asyncio.get_running_loop().call_soon(self.failed, fetch, "PoolExhausted")
 
     def tick(self, now: float) -> None:
         """Find who waits too long: for a connection, for a provider, for a request."""
+        self.ticked_s = now
         while self._waiting and self._waiting[0][0] <= now:
             self.failed(self._waiting.popleft()[1], "PoolExhausted")
         for connection in list(self._open):
@@ -137,7 +139,7 @@ class Pool:
     async def _connect(self, fetch: Fetch) -> None:
         began = self.clock.monotonic()
         try:
-            async with asyncio.timeout(fetch.connect_s):
+            async with asyncio.timeout(fetch.timeouts.connect_s):
                 connection = await self._opener(lambda: ProviderConnection(self), self.address, self._tls)
         except (OSError, TimeoutError, ValueError) as error:
             self.failed(fetch, "ConnectTimeout" if isinstance(error, TimeoutError) else type(error).__name__)

@@ -1,9 +1,9 @@
 """What the older clients ask about money, answered by the ledger and told in their words."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -17,10 +17,13 @@ from gateway.identity.credential import Credential
 from gateway.surfaces.refusals import may_read_balance
 from kit.clock import Clock
 
-_PAGE: Final = 200
-_MOST_PAGES: Final = 10
+# One row for each model that was used.
+_MOST_ROWS: Final = 200
+# The ledger knows hours as long as it keeps each call's details, and days for ever.
+_HOURS_KEPT: Final = timedelta(days=60)
+_MOST_DAYS: Final = timedelta(days=399)
 _BOUNDS: Final = Bounds(total_s=10.0, most_bytes=4 << 20)
-_CACHED: Final = ("cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
+_CACHED: Final = ("cache_write_5m", "cache_write_1h", "cache_read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,35 +72,38 @@ class AliasReading:
 
     async def _usage(self, credential: Credential, money: Mapping[str, Any] | None) -> AliasUsage:
         period = _period(money["grants"] if money else [], now=self.clock.now())
-        calls, complete = await self._calls(credential, period)
+        rows, complete = await self._rows(credential, period)
         tokens: Counter[str] = Counter()
-        for call in calls:
-            tokens.update(call["counts"])
-        cached = sum(tokens[name] for name in _CACHED)
-        total = tokens["input_tokens"] + cached + tokens["output_tokens"]
+        by_model: Counter[str] = Counter()
+        for row in rows:
+            tokens.update(row["tokens"])
+            by_model[row["model"]] += row["calls"]
         return AliasUsage(
             period_start=period.start,
             period_end=period.end,
-            requests=len(calls),
+            requests=by_model.total(),
             tokens=AliasTokens(
-                input=tokens["input_tokens"], output=tokens["output_tokens"], cached=cached, total=total
+                input=tokens["input"],
+                output=tokens["output"],
+                cached=sum(tokens[name] for name in _CACHED),
+                total=tokens.total(),
             ),
-            charge=_plain(sum((Decimal(call["price_credits"]) for call in calls), Decimal(0))),
-            by_model=dict(Counter(call["model"] for call in calls)),
+            charge=_plain(sum((Decimal(row["price_credits"]) for row in rows), Decimal(0))),
+            by_model=dict(by_model),
             complete=complete,
         )
 
-    async def _calls(self, credential: Credential, period: _Period) -> tuple[list[Mapping[str, Any]], bool]:
-        """The period's calls, newest first, as many as a request may read."""
-        calls: list[Mapping[str, Any]] = []
-        wanted = {"from": period.start.isoformat(), "limit": str(_PAGE)}
-        for _ in range(_MOST_PAGES):
-            page = await self._ask(credential, f"/v1/requests?{urlencode(wanted)}")
-            calls += page["items"]
-            if page["next_cursor"] is None:
-                return calls, True
-            wanted["cursor"] = page["next_cursor"]
-        return calls, False
+    async def _rows(self, credential: Credential, period: _Period) -> tuple[list[Mapping[str, Any]], bool]:
+        """What each model was used for: by the hour on the period's first day, then by whole days."""
+        rows: list[Mapping[str, Any]] = []
+        complete = period.end - period.start <= _MOST_DAYS
+        for granularity, starts_at, ends_at in _windows(period, now=self.clock.now()):
+            wanted = {"from": starts_at.isoformat(), "to": ends_at.isoformat(), "granularity": granularity}
+            more = {"group_by": "model", "limit": str(_MOST_ROWS)}
+            found = await self._ask(credential, f"/ledger/usage?{urlencode(wanted | more)}")
+            rows += found["items"]
+            complete = complete and found["next_cursor"] is None
+        return rows, complete
 
     async def _ask(self, credential: Credential, path: str) -> Mapping[str, Any]:
         headers = [(b"authorization", b"Bearer " + credential.access_token.encode()), (b"accept", b"application/json")]
@@ -119,6 +125,17 @@ def _period(grants: list[Mapping[str, Any]], *, now: datetime) -> _Period:
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
     return _Period(first, following)
+
+
+def _windows(period: _Period, *, now: datetime) -> Iterator[tuple[str, datetime, datetime]]:
+    """What the ledger is asked for: it has sums of whole UTC days, and of hours for a while."""
+    start, end = max(period.start, period.end - _MOST_DAYS).astimezone(UTC), period.end
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    if start > midnight and now - start < _HOURS_KEPT:
+        midnight += timedelta(days=1)
+        yield "hour", start, min(midnight, end)
+    if midnight < end:
+        yield "total", midnight, end
 
 
 def _left(grants: list[Mapping[str, Any]], unit: str, *, now: datetime) -> int | None:

@@ -25,9 +25,10 @@ class AliasTokens(ResponseModel):
 
 
 class AliasUsage(ResponseModel):
-    """Usage since `period_start`. Where there were more calls than could be read, `complete` is false.
+    """Usage since the UTC hour of `period_start`, or its UTC day where that is more than 60 days ago.
 
-    The period is that of the plan's grant, or else the UTC month.
+    The period is that of the plan's grant, or else the UTC month. `complete` is false where it is longer than 399 days
+    or more models were used than one answer of the ledger holds.
     """
 
     period_start: datetime

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -55,16 +55,22 @@ class Credentials:
         self._renewing: set[asyncio.Task[None]] = set()
         api_keys.on_lost = self._forget
 
-    def now(self, headers: Iterable[Header], *, peer: str = "") -> Credential | None:
+    def now(self, headers: Sequence[Header], *, peer: str = "") -> Credential | None:
         """None when somebody must be asked: then `of`. Raises `UnauthenticatedError` for what is proven bad.
 
         `peer` is the client's address; a key that is bound to networks is refused without it.
         """
         presented = presented_credential(headers)
         digest = sha256(presented).digest()
+        if digest not in self._known:
+            self._check_form(presented, digest)
+            return None
+        return self.again(digest, headers, peer=peer)
+
+    def again(self, digest: bytes, headers: Sequence[Header], *, peer: str) -> Credential | None:
+        """Like `now`, for headers whose credential has been digested before (`digest_of`)."""
         known = self._known.get(digest)
         if known is None:
-            self._check_form(presented, digest)
             return None
         now_s = self._clock.monotonic()
         if now_s >= known.until_s:
@@ -75,7 +81,7 @@ class Credentials:
             return None
         known.used_s = now_s
         if now_s >= known.renew_s:
-            self._renew_soon(known, presented, digest)
+            self._renew_soon(known, presented_credential(headers), digest)
         credential = known.checked(self._revocations)
         if credential.networks is not None:
             credential.check_address(peer)

@@ -16,7 +16,7 @@ def conversation_key(headers: Iterable[tuple[bytes, bytes]], account_id: UUID, b
 
     A checksum will do: a collision costs a cache miss at most, and nobody gains by making one.
     """
-    begin = hash(account_id) & 0xFFFFFFFF  # of an integer, so it is the same in all processes
+    begin = hash(account_id.int) & 0xFFFFFFFF  # of an integer, so it is the same in all processes
     for name, value in headers:
         if name == _SESSION and value:
             return crc32(value, begin).to_bytes(_KEY_BYTES, "big")

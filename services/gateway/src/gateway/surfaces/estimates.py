@@ -19,6 +19,8 @@ from rating.price import WHOLE_BPS
 
 _LIKELY_OUTPUT_TOKENS: Final = 1_024
 _MOST_VECTORS: Final = 1 << 14
+# What a named tuple's own constructor calls; that one is written in Python, and made on every call it shows.
+_new: Final = tuple.__new__
 
 
 class Inner(NamedTuple):
@@ -111,7 +113,8 @@ class CallEstimate:
         price_nano = -(-numerator * (WHOLE_BPS + markup_bps) // (denominator * WHOLE_BPS))
         tokens = -(-(hundredths + hundredths_per_output * output_tokens) // WHOLE)
         overage_nano = self._vectors[0].terms.overage_nano(tokens=tokens, price_nano=price_nano)
-        return Amounts(price_nano, tokens, 1, overage_nano, self.likely_input_tokens, -(-numerator // denominator))
+        cost_nano = -(-numerator // denominator)
+        return _new(Amounts, (price_nano, tokens, 1, overage_nano, self.likely_input_tokens, cost_nano))
 
 
 class Estimator:
@@ -196,7 +199,7 @@ def _worth(bounds: Bounds, vector: Vector) -> Worth:
     if bounds.is_windowed and input_tokens > window:
         input_tokens = window
     step = tariff.step_for(input_tokens)
-    return Worth(
+    worth = (
         input_tokens * step.input_nano[bounds.cache] * tariff.numerator,
         step.output_nano * tariff.numerator,
         tariff.denominator,
@@ -204,6 +207,7 @@ def _worth(bounds: Bounds, vector: Vector) -> Worth:
         hundredths_per_output,
         markup_bps,
     )
+    return _new(Worth, worth)
 
 
 def _with_inner(worth: Worth, numerator: int, denominator: int, hundredths: int) -> Worth:

@@ -10,6 +10,8 @@ MOST_HELD_BYTES: Final = 4 << 20
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _LOOK_BACK: Final = 3
 _MARK: Final = b"\xef\xbb\xbf"
+# A named tuple's own constructor is written in Python; a read may hold hundreds of events.
+_new: Final = tuple.__new__
 
 
 class Piece(NamedTuple):
@@ -37,9 +39,8 @@ class FrameCutter:
         buffer = self.pending + chunk if self.pending else chunk
         pieces: list[Piece] = []
         start = 0
-        for match in _END.finditer(buffer, self._searched):
-            end = match.end()
-            pieces.append(Piece(buffer[start:end], not self.inside_large))
+        for end in _ends_in(buffer, self._searched):
+            pieces.append(_new(Piece, (buffer[start:end], not self.inside_large)))
             self.inside_large = False
             start = end
         rest = buffer[start:] if start else buffer
@@ -49,6 +50,18 @@ class FrameCutter:
         self.pending = rest
         self._searched = max(0, len(rest) - _LOOK_BACK)
         return pieces
+
+
+def _ends_in(buffer: bytes, begin: int) -> list[int]:
+    """Where events end."""
+    if b"\r" in buffer:
+        return [match.end() for match in _END.finditer(buffer, begin)]
+    ends: list[int] = []
+    at = buffer.find(b"\n\n", begin)
+    while at >= 0:
+        ends.append(at + 2)
+        at = buffer.find(b"\n\n", at + 2)
+    return ends
 
 
 def event_name(frame: bytes) -> bytes:

@@ -69,18 +69,17 @@ class HoldingTee:
 
     def _feed_pieces(self, data: bytes) -> bytes:
         out: list[bytes] = []
+        start, lines = self.common_start, self.common_lines
         for piece, whole in self._cutter.feed(data):
             if self.terminal is None:
                 if not whole:
                     # Only what carries content can be so large.
                     self.has_content = True
                     self._bytes += len(piece)
-                elif not self._passes(piece):
+                # The same count as a read of its own gives, so that it hangs on no split.
+                elif piece.startswith(start) and piece.count(b"\n") == lines and self._common(piece):
+                    pass
+                elif not self._read(piece):
                     continue
             (out if self.terminal is None else self._held).append(piece)
         return out[0] if len(out) == 1 else b"".join(out)
-
-    def _passes(self, frame: bytes) -> bool:
-        # The same count as a read of its own gives, so that it hangs on no split.
-        is_common = frame.startswith(self.common_start) and frame.count(b"\n") == self.common_lines
-        return (is_common and self._common(frame)) or self._read(frame)

@@ -41,6 +41,15 @@ def weights_of(text: bytes) -> Weights:
     return Weights(whole, len(text) - whole)
 
 
+def plain_tokens(raw: bytes, body: Mapping[str, Any]) -> tuple[int, int]:
+    """`tokens` and `likely_tokens` of a body's `Weights`."""
+    if b"\\" in raw and b"\\u" in raw:
+        raw = orjson.dumps(body)
+    whole = len(raw.translate(None, _HALF_TOKEN_BYTES))
+    half = len(raw) - whole
+    return whole + (half + 1) // 2, half // 4 + whole // 2
+
+
 def body_weights(raw: bytes, body: Mapping[str, Any]) -> Weights:
     """Those of a whole body; a client that spells all but ASCII as escapes sends three times the bytes of its text."""
     if b"\\" in raw and b"\\u" in raw:

@@ -1,12 +1,12 @@
 """The usage event: what is known at admission, and the one terminal fact made of it (money.md 12).
 
-A paid call makes its event once, in microseconds: the parts that a caller's calls share are JSON already and are
-copied, not made again. `tests/unit/test_usage_event.py` holds the bytes against the contract's own model.
+A paid call makes its event once, in microseconds: what calls that are alike share is JSON already and is copied, and
+only what is the call's own is made anew. `tests/unit/test_usage_event.py` holds the bytes against the contract's model.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import orjson
@@ -19,7 +19,14 @@ from kit.tokens import Caller
 
 _MOST_CALLERS: Final = 1 << 16
 _MOST_DESCRIPTIONS: Final = 1 << 13
-_DATA: Final = b'"data":{'
+_MOST_ENDINGS: Final = 8
+_ID: Final = b'{"specversion":"1.0","id":'
+_SOURCE: Final = f',"source":"faregate/gateway","type":"{UsageRecorded.type}","subject":"%s","time":'
+_DATA: Final = b',"datacontenttype":"application/json","data":{'
+_COUNTS: Final = (
+    b'"counts":{"input_tokens":%d,"cache_write_5m_tokens":%d,"cache_write_1h_tokens":%d,"cache_read_tokens":%d,'
+    b'"output_tokens":%d,"web_search_requests":%d,"web_fetch_requests":%d,"code_execution_requests":%d}'
+)
 _NO_COUNTS: Final = orjson.dumps(Counts().model_dump(mode="json"))
 
 
@@ -51,7 +58,7 @@ def caller_part(account_id: UUID, project_id: UUID | None, *, user_id: UUID | No
 class CallFacts:
     """What an event needs that is known before the call; `fields` is JSON without braces."""
 
-    __slots__ = ("account_id", "fields", "near_limit")
+    __slots__ = ("account_id", "endings", "fields", "near_limit", "source")
 
     def __init__(  # noqa: PLR0913  # one per field of the event
         self,
@@ -79,6 +86,9 @@ class CallFacts:
             "near_limit": near_limit,
         }
         self.fields = caller + b"," + orjson.dumps(said)[1:-1]
+        self.source = (_SOURCE % account_id).encode()
+        # What the endings of alike calls say, by all that it is made of.
+        self.endings: dict[tuple[object, ...], bytes] = {}
 
     def report(
         self,
@@ -173,32 +183,45 @@ def usage_event(  # noqa: PLR0913  # one per thing that is known at a call's end
     basis_reason: str | None = None,
 ) -> bytes:
     """The event of an ended call as Kafka gets it."""
-    said = {
-        "gateway_instance": instance,
-        "model_served": ending.model_served,
-        "route": route,
-        "outcome": ending.outcome,
-        "basis": ending.basis,
-        "http_status": progress.status,
-        "error_type": ending.error_type,
-        "counts": ending.counts,
-        "iterations": ending.iterations,
-        "service_tier": ending.service_tier,
-        "inference_geo": ending.inference_geo,
-        "speed": ending.speed,
-        "admitted_at": admitted.admitted_at,
-        "first_byte_at": first_byte_at,
-        "ended_at": ended_at,
-        "plan_id": admitted.plan_id,
-        "plan_version": admitted.plan_version,
-        "markup_bps": admitted.markup_bps,
-        "allocation": allocation_json(admitted.allocation),
-        "attempts": attempts,
-        "upstream_request_id": progress.upstream_request_id,
-        "credential_id": credential_id,
-        "basis_reason": basis_reason,
-    }
-    return _enveloped(admitted.call_id, facts.account_id, time=ended_at, known=facts.fields, said=said)
+    key = (
+        instance, route, credential_id, admitted.plan_id, admitted.plan_version, admitted.markup_bps, ending.outcome,
+        ending.basis, basis_reason, ending.model_served, ending.service_tier, ending.inference_geo, ending.speed,
+        ending.error_type, progress.status, attempts,
+    )  # fmt: skip
+    told = facts.endings.get(key) or _remember(facts, key)
+    # A list costs less than its items one by one; only the last of them may hold a comma.
+    call_id, time, admitted_at, began_at, request_id = orjson.dumps(
+        (admitted.call_id, ended_at, admitted.admitted_at, first_byte_at, progress.upstream_request_id),
+        option=orjson.OPT_UTC_Z,
+    )[1:-1].split(b",", 4)
+    counts = ending.counts
+    return b"".join(
+        (
+            _ID, call_id, facts.source, time, _DATA, facts.fields, told,
+            _COUNTS % (
+                counts.input_tokens, counts.cache_write_5m_tokens, counts.cache_write_1h_tokens,
+                counts.cache_read_tokens, counts.output_tokens, counts.web_search_requests, counts.web_fetch_requests,
+                counts.code_execution_requests,
+            ),
+            b',"iterations":', orjson.dumps(ending.iterations) if ending.iterations else b"[]",
+            b',"allocation":', allocation_bytes(admitted.allocation),
+            b',"admitted_at":', admitted_at, b',"first_byte_at":', began_at, b',"ended_at":', time,
+            b',"upstream_request_id":', request_id, b"}}",
+        )
+    )  # fmt: skip
+
+
+def _remember(facts: CallFacts, key: tuple[object, ...]) -> bytes:
+    """The fields of an ending that calls share, between two commas."""
+    names = (
+        "gateway_instance", "route", "credential_id", "plan_id", "plan_version", "markup_bps", "outcome", "basis",
+        "basis_reason", "model_served", "service_tier", "inference_geo", "speed", "error_type", "http_status",
+        "attempts",
+    )  # fmt: skip
+    if len(facts.endings) >= _MOST_ENDINGS:
+        facts.endings.clear()
+    made = facts.endings[key] = b"," + orjson.dumps(dict(zip(names, key, strict=True)))[1:-1] + b","
+    return made
 
 
 def orphan_event(
@@ -244,33 +267,27 @@ def orphan_event(
         "admitted_at": admitted_at,
         "first_byte_at": None,
         "ended_at": admitted_at,
-        "allocation": allocation_json(allocation),
+        "allocation": orjson.Fragment(allocation_bytes(allocation)),
         "attempts": 1,
         "upstream_request_id": None,
         "basis_reason": None,
     }
-    return _enveloped(call_id, account_id, time=admitted_at, known=b"", said=said)
-
-
-def allocation_json(allocation: Iterable[Allocation]) -> list[dict[str, Any]]:
-    return [{"slice_id": one.slice_id, "unit": one.unit, "amount": str(one.amount)} for one in allocation]
-
-
-def _enveloped(call_id: UUID, account_id: UUID, *, time: datetime, known: bytes, said: dict[str, Any]) -> bytes:
-    envelope = orjson.dumps(
+    return orjson.dumps(
         {
             "specversion": "1.0",
             "id": call_id,
             "source": "faregate/gateway",
             "type": UsageRecorded.type,
             "subject": account_id,
-            "time": time,
+            "time": admitted_at,
             "datacontenttype": "application/json",
             "data": said,
         },
         option=orjson.OPT_UTC_Z,
     )
-    if not known:
-        return envelope
-    opening, brace, rest = envelope.partition(_DATA)
-    return opening + brace + known + b"," + rest
+
+
+def allocation_bytes(allocation: Iterable[Allocation]) -> bytes:
+    """As JSON; ids and units are plain ASCII."""
+    parts = [f'{{"slice_id":"{one.slice_id}","unit":"{one.unit}","amount":"{one.amount}"}}' for one in allocation]
+    return f"[{','.join(parts)}]".encode()

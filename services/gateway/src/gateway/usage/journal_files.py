@@ -73,8 +73,9 @@ def microseconds_of(instant: datetime) -> int:
 
 def admitted_payload(call_id: UUID, admitted_s: float, *, allocation: Iterable[Allocation], report: bytes) -> bytes:
     """`admitted_s` is a POSIX timestamp, which as a double is exact to the microsecond."""
-    split = orjson.dumps([(one.slice_id, one.unit, one.amount) for one in allocation])
-    return b"".join((_HEAD.pack(ADMITTED, call_id.bytes, admitted_s), split, _SPLIT, report))
+    # As JSON; ids and units are plain ASCII.
+    split = ",".join([f'["{slice_id}","{unit}",{amount}]' for slice_id, unit, amount in allocation])
+    return b"%b[%b]\n%b" % (_HEAD.pack(ADMITTED, call_id.int.to_bytes(16, "big"), admitted_s), split.encode(), report)
 
 
 def ended_payload(call_ids: Iterable[UUID]) -> bytes:

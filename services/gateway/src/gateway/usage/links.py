@@ -34,14 +34,17 @@ class Links:
         """Connect, and look each second whether Kafka answers; until cancelled."""
         while True:
             await self.connect()
-            if self.link is None:
+            link = self.link
+            if link is None:
                 await asyncio.sleep(_RECONNECT_S)
                 continue
             try:
                 async with asyncio.timeout(_PROBE_S):
                     await self._doubted.wait()
             except TimeoutError:
-                await self._probe(self.link)
+                # Doubted in the same turn of the loop, it is closed already.
+                if self.link is link:
+                    await self._probe(link)
 
     async def connect(self) -> None:
         """Open a link unless there is one; `link` stays None when Kafka does not answer."""

@@ -189,22 +189,25 @@ class UsagePublisher:
     def _arrived(self, parcel: Parcel) -> None:
         if parcel.is_over:
             return
-        self._end(parcel)
+        events = self._end(parcel)
         if parcel.is_acked:
-            self._durable(parcel.events, "kafka")
+            self._durable(events, "kafka")
             return
         if parcel.link_failed:
             self._links.doubt(parcel.error or "failed")
-        self._put_aside(parcel.events, "failed")
+        self._put_aside(events, "failed")
 
     def _overdue(self, parcel: Parcel) -> None:
-        self._end(parcel)
+        events = self._end(parcel)
         self._links.doubt("late")
-        self._put_aside(parcel.events, "late")
+        self._put_aside(events, "late")
 
-    def _end(self, parcel: Parcel) -> None:
+    def _end(self, parcel: Parcel) -> list[Outgoing]:
+        """Its events; the parcel stands in line for some time yet, and must not keep their calls alive."""
+        events, parcel.events = parcel.events, []
         parcel.is_over = True
-        self._in_flight_events -= len(parcel.events)
+        self._in_flight_events -= len(events)
+        return events
 
     def _put_aside(self, events: Sequence[Outgoing], reason: str) -> None:
         metrics.SPOOLED.labels(reason).inc(len(events))
@@ -213,10 +216,10 @@ class UsagePublisher:
 
     def _spooled(self, events: Sequence[Outgoing], is_stored: bool) -> None:  # noqa: FBT001  # the shape of `Stored`
         self._to_spool -= 1
+        self.look_for_room()
         if is_stored:
             self._durable(events, "spool")
             return
-        self.look_for_room()
         self._failed.inc(len(events))
         log.error("gateway.events_not_stored", events=len(events))
         self.unreported.update(event.event_id for event in events if event.topic == UsageRecorded.type)

@@ -164,6 +164,20 @@ class Reference:
                     total[name] = total.get(name, 0) + 1
         return {name: count for name, count in total.items() if count}
 
+    def counted(self):
+        """What of it the scripts keep: only what something limits, as far as they know of it."""
+        if self.version is None:
+            return {}
+        kept = {scope for scope, *_ in self.plan.budgets}
+        if self.plan.open is not None:
+            kept.add("open")
+        per_member = self.plan.open_member is not None
+        return {
+            name: count
+            for name, count in self.flight().items()
+            if name in kept or (per_member and name.startswith("open:"))
+        }
+
     def free(self, hour):
         used = self.used()
         left = {"r": 0, "t": 0, "c": -self.debt, "o": 0}

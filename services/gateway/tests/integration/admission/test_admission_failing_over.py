@@ -18,6 +18,8 @@ from sandbox.stack.redis import Redis as RedisServer
 
 from .conftest import Gateways
 
+pytestmark = pytest.mark.long
+
 
 async def until(condition, *, within_s=15.0):
     deadline = asyncio.get_running_loop().time() + within_s
@@ -178,9 +180,8 @@ async def test_redis_killed_under_load_and_empty_again_overspends_at_most_what_o
         await own_redis.kill()
         of_each = [len(admission.open_calls) for admission in gateways]
         bound = max(bound, sum(of_each) - min(of_each))
-        for file in own_redis._folder.rglob("*"):
-            if file.is_file():
-                file.unlink()
+        for file in filter(Path.is_file, own_redis._folder.rglob("*")):
+            file.unlink()
         await own_redis.start()
     await asyncio.sleep(2.5)
     stopped.set()
@@ -287,9 +288,8 @@ async def test_while_redis_is_away_a_plans_open_allowance_is_counted_and_entered
     assert isinstance(await refused, AdmissionUnavailableError)
     assert await admission.settle(account_id=books.account_id, call_id=opened[1].call_id, price_nano=60) == "pending"
 
-    for file in own_redis._folder.rglob("*"):
-        if file.is_file():
-            file.unlink()
+    for file in filter(Path.is_file, own_redis._folder.rglob("*")):
+        file.unlink()
     await own_redis.start()
 
     async def entered():
@@ -389,9 +389,8 @@ async def test_terms_of_a_restarted_redis_are_those_of_the_ledger(own_redis, own
     await admission.admit(call(books.account_id, 1))
     books.changed(markup_bps=777)
     await own_redis.kill()
-    for file in own_redis._folder.rglob("*"):
-        if file.is_file():
-            file.unlink()
+    for file in filter(Path.is_file, own_redis._folder.rglob("*")):
+        file.unlink()
     await own_redis.start()
 
     admitted = await admission.admit(call(books.account_id, 100))

@@ -23,7 +23,9 @@ async def test_requests_per_minute_are_a_bucket_that_drains_and_a_refused_call_b
     answers = [await admission.admit(call(books.account_id, 1)) for _ in range(3)]
     assert answers[0].limits.requests.limit == 600
     assert [answer.limits.requests.remaining for answer in answers] == [599, 598, 597]
-    await gateways.redis("HSET", f"{{{books.account_id.hex}}}:state", "rpm_used", str(600 * 60_000))
+    state = f"{{{books.account_id.hex}}}:state"
+    _, since = (await gateways.redis("HGET", state, "rates")).split(b"|", 1)
+    await gateways.redis("HSET", state, "rates", f"{600 * 60_000}|{since.decode()}")
 
     refused = [await admission.admit(call(books.account_id, 1)) for _ in range(5)]
 
@@ -117,6 +119,35 @@ async def test_a_budget_holds_for_its_scope_with_what_is_in_flight(gateways, led
     await admission.settle(account_id=books.account_id, call_id=first.call_id, price_nano=30)
     assert (await admission.admit(call(books.account_id, 30, **who))).reserved_nano == 30
     assert (await admission.admit(call(books.account_id, 1, **who))).reason == "budget"
+
+
+async def test_what_becomes_limited_counts_the_calls_that_run_already(gateways, ledger, call):
+    """(money.md 4, 10)."""
+    admission = await gateways.make()
+    user = uuid4()
+    books = ledger.open(10**6)
+    first = await admission.admit(call(books.account_id, 50, user_id=user))
+    await admission.settle(
+        account_id=books.account_id, call_id=(await admission.admit(call(books.account_id, 7))).call_id, price_nano=7
+    )
+    assert not (await gateways.look(books.account_id)).flight
+
+    limits = Limits(concurrency=2, member_concurrency=1)
+    await admission.apply_snapshot(
+        books.changed(limits=limits, budgets=(budget("member", user, 60), budget("account", books.account_id, 1000)))
+    )
+
+    counts = {"open": 1, f"open:{user.hex}": 1, f"member:{user.hex}": 50, "account": 57}
+    assert (await gateways.look(books.account_id)).flight == counts
+    assert (await admission.admit(call(books.account_id, 11, user_id=user))).reason == "budget"
+    assert (await admission.admit(call(books.account_id, 1, user_id=user))).reason == "member_concurrency"
+    await admission.settle(account_id=books.account_id, call_id=first.call_id, price_nano=20)
+    left = {f"member:{user.hex}": 20, "account": 27}
+    assert (await gateways.look(books.account_id)).flight == left
+
+    await admission.apply_snapshot(books.changed(limits=Limits(), budgets=()))
+
+    assert not (await gateways.look(books.account_id)).flight
 
 
 async def test_a_budget_whose_window_is_over_counts_nothing_spent(gateways, ledger, call):

@@ -10,6 +10,8 @@ from gateway.admission.hints import shard_keys, shard_of
 from gateway.admission.hold import booked_allocation
 from kit.producer import ProducerError
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 0.4
 
 

@@ -77,8 +77,8 @@ class World(Chances, SnapshotMaking, Checks):
 
     async def bucket_at(self, name) -> int:
         """When a bucket was touched last: what time it was for the script."""
-        at = await self.redis.attempt(lambda session: session.command("HGET", self.keys[0], f"{name}_at"))
-        return int(at or 0)
+        rates = await self.redis.attempt(lambda session: session.command("HGET", self.keys[0], "rates"))
+        return int((rates or b"0|0|0|0").split(b"|")[1 if name == "rpm" else 3])
 
     async def step(self) -> None:
         action = self.random.choice(self.actions)

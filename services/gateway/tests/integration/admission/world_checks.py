@@ -74,7 +74,7 @@ class Checks:
             for call, entry in self.reference.entries.items()
         }
         assert await self.counts(2) == {f"{s}:{unit}": amount for (s, unit), amount in self.reference.used().items()}
-        assert await self.counts(4) == self.reference.flight()
+        assert await self.counts(4) == self.reference.counted()
         await self.check_buckets()
         reply = await self.script(SCRIPTS.standing)
         if reply[0] == b"reload":
@@ -88,7 +88,6 @@ class Checks:
         return {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
     async def check_buckets(self) -> None:
-        names = "rpm_used", "rpm_at", "tpm_used", "tpm_at"
-        values = await self.redis.attempt(lambda session: session.command("HMGET", self.keys[0], *names))
-        rpm_used, rpm_at, tpm_used, tpm_at = (int(value or 0) for value in values)
+        rates = await self.redis.attempt(lambda session: session.command("HGET", self.keys[0], "rates"))
+        rpm_used, rpm_at, tpm_used, tpm_at = map(int, (rates or b"0|0|0|0").split(b"|"))
         assert ((rpm_used, rpm_at), (tpm_used, tpm_at)) == (self.reference.rpm, self.reference.tpm)

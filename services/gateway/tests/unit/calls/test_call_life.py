@@ -250,7 +250,7 @@ async def test_a_slow_reader_slows_its_provider_and_nobody_else(world_of):
     world.provider.say(answers.chunk(answers.delta("word")))
     paused = world.provider.last.reading_is_paused
     exchange.paused = False
-    exchange.on_resume()
+    exchange.watcher.on_resume()
 
     assert paused
     assert not world.provider.last.reading_is_paused
@@ -293,7 +293,7 @@ async def test_an_open_stream_keeps_nothing_of_its_request(world_of):
 
     world.provider.say(answers.STREAM_HEAD + answers.chunk(answers.start()))
 
-    call = exchange.on_gone.__self__
+    call = exchange.watcher
     assert request[1]
     assert (exchange.body, call.order.ask.raw, call.order.ask.body) == (b"", b"", {})
 

@@ -252,6 +252,9 @@ class FakeCredentials:
     def now(self, headers: object, *, peer: str = "") -> Credential | None:
         return self.credential
 
+    def again(self, digest: bytes, headers: object, *, peer: str) -> Credential | None:
+        return self.credential
+
 
 class FakeRefusals:
     def note(self, account_id: UUID, refused: object, *, model: str) -> None:
@@ -344,7 +347,11 @@ class World:
     async def call(self, **changes: Any) -> tuple[Exchange, Client]:
         """Ask; when this returns, the request is with the provider, or answered."""
         client = Client()
-        headers = [(b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"anthropic-version", b"2023-06-01"),
+            (b"x-api-key", b"fg_test_0"),
+        ]
         head = Head("POST", self.surface.name.encode(), b"", 1)
         head.headers = headers
         head.fields = dict(headers)

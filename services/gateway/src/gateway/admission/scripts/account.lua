@@ -5,7 +5,8 @@
 -- `stamp|price|tokens|overage|requests|rate|user|project|key|expires_ms|split`, and then `|report`. A stamp is
 -- `admitted_ms|markup_bps|plan_version|plan_id`, a split `slice:unit=amount,...`; units are r(equest), t(oken),
 -- c(redit), o(verage).
--- FLIGHT counts what entries stand for: prices by who pays and spends, leases of held ones.
+-- FLIGHT counts what entries stand for, as far as something limits it: prices by scope that has a budget, leases of held
+-- ones. What is limited changes with a snapshot only, and then `apply` counts anew.
 -- Amounts are decimal text: `tostring` and `..` on a number keep 14 digits only, `%.0f` keeps all up to 2^53.
 -- All of this is made anew in each run of a script, so a prelude holds no more than its scripts need.
 local STATE, CALLS, USED, CONFIRMED, FLIGHT, BUDGETS = unpack(KEYS)
@@ -33,8 +34,16 @@ local function add(key, field, amount)
   end
 end
 
+local MARKS
+
+-- Whether the account has what a mark stands for; see `snapshot_words`.
+local function marked(mark)
+  MARKS = MARKS or command('HGET', STATE, 'marks') or ''
+  return find(MARKS, mark, 1, true)
+end
+
 -- Who an entry's price counts against, as BUDGETS and FLIGHT name them.
-local function scopes(user, project, key)
+local function people(user, project, key)
   local names, count = { 'account' }, 1
   if user ~= '' then
     names[2], count = 'member:' .. user, 2
@@ -48,6 +57,21 @@ local function scopes(user, project, key)
     names[count] = 'api_key:' .. key
   end
   return names
+end
+
+-- Those of them that have a budget.
+local function scopes(user, project, key)
+  local found = {}
+  if marked('b') then
+    local names = people(user, project, key)
+    local budgets = command('HMGET', BUDGETS, unpack(names))
+    for i = 1, #names do
+      if budgets[i] then
+        found[#found + 1] = names[i]
+      end
+    end
+  end
+  return found
 end
 
 -- What entries stand for: every script that changes one changes these three with it.
@@ -82,8 +106,10 @@ local function lease(user, expires, step)
   if expires ~= '' then
     return
   end
-  add(FLIGHT, 'open', step)
-  if user ~= '' then
+  if marked('n') then
+    add(FLIGHT, 'open', step)
+  end
+  if user ~= '' and marked('m') then
     add(FLIGHT, 'open:' .. user, step)
   end
 end

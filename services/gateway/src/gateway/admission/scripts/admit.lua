@@ -13,6 +13,7 @@ if is_confirmed(call) then
   return 'ended'
 end
 
+MARKS = marks
 local now = server_ms()
 local at = text(now)
 local price_wanted, rate_wanted = tonumber(price), tonumber(rate)
@@ -20,21 +21,23 @@ local left, free = room(slices, now, debt)
 local names = scopes(user, project, key)
 
 -- What only accounts with limits need is read for them alone.
-local is_limited = find(marks, 'l', 1, true)
+local is_limited = marked('l')
 local near, rpm_holds, tpm_holds, open, open_member = '0', 0, 0, 0, 0
-local models, most_tokens, most_price, most_open, most_open_member, near_unit, near_at, rpm, rpm_used, rpm_at, tpm,
-  tpm_used, tpm_at
+local models, most_tokens, most_price, most_open, most_open_member, near_unit, near_at, rpm, tpm, rates
+local rpm_used, rpm_at, tpm_used, tpm_at
 if is_limited then
-  models, most_tokens, most_price, most_open, most_open_member, near_unit, near_at, rpm, rpm_used, rpm_at, tpm,
-    tpm_used, tpm_at = unpack(command(
-      'HMGET', STATE, 'models', 'most_tokens', 'most_price', 'open', 'open_member', 'near_unit', 'near_at', 'rpm',
-      'rpm_used', 'rpm_at', 'tpm', 'tpm_used', 'tpm_at'
-    ))
+  models, most_tokens, most_price, most_open, most_open_member, near_unit, near_at, rpm, tpm, rates = unpack(command(
+    'HMGET', STATE, 'models', 'most_tokens', 'most_price', 'open', 'open_member', 'near_unit', 'near_at', 'rpm', 'tpm',
+    'rates'
+  ))
+  rpm_used, rpm_at, tpm_used, tpm_at = read_rates(rates)
   near = near_unit and left[near_unit] <= tonumber(near_at) and '1' or '0'
   rpm_holds = rpm and drained(rpm_used, rpm_at, rpm, now) or 0
   tpm_holds = tpm and drained(tpm_used, tpm_at, tpm, now) or 0
-  local leases = command('HMGET', FLIGHT, 'open', 'open:' .. user)
-  open, open_member = leases[1] or 0, leases[2] or 0
+  if marked('n') or marked('m') then
+    local leases = command('HMGET', FLIGHT, 'open', 'open:' .. user)
+    open, open_member = leases[1] or 0, leases[2] or 0
+  end
 end
 
 local function standing()
@@ -76,7 +79,7 @@ end
 if command('HLEN', CALLS) >= tonumber(most_entries) then
   return refuse('too_many_unconfirmed')
 end
-if find(marks, 'b', 1, true) then
+if names[1] then
   local scope, window, resets = broken_budget(names, price_wanted, now)
   if scope then
     return refuse('budget', 'budget:' .. scope .. ':' .. window, '', resets)
@@ -106,7 +109,7 @@ local most_request = left.r > 0 and command('HGET', STATE, 'most_request')
 local pays, unpaid = divide(
   price_wanted, tonumber(tokens), tonumber(overage), tonumber(requests), left, most_request and tonumber(most_request)
 )
-if unpaid > 0 and not find(marks, 'w', 1, true) then
+if unpaid > 0 and not marked('w') then
   -- The call is remembered too, so that its repetition after a lost answer is still the first.
   local arming, refused = unpack(command('HMGET', STATE, 'arming', 'refused'))
   local first = not refused or not (match(refused, '^%d+') == arming) or refused == arming .. ' ' .. call
@@ -125,16 +128,11 @@ command(
     .. '|' .. plan .. '|' .. amounts .. '|' .. people .. '|' .. split .. '|' .. ARGV[4]
 )
 if rpm or tpm then
-  local words = {}
-  if rpm then
-    put_bucket(words, 'rpm', rpm_after, rpm_at, now)
-  end
-  if tpm and rate_wanted > 0 then
-    put_bucket(words, 'tpm', tpm_after, tpm_at, now)
-  end
-  if words[1] then
-    command('HSET', STATE, unpack(words))
-  end
+  command(
+    'HSET', STATE, 'rates',
+    (rpm and bucket(rpm_after, rpm_at, now) or same_bucket(rpm_used, rpm_at)) .. '|'
+    .. (tpm and rate_wanted > 0 and bucket(tpm_after, tpm_at, now) or same_bucket(tpm_used, tpm_at))
+  )
 end
 rpm_holds, tpm_holds = rpm_after, tpm_after
 left.r, left.t, left.c, left.o = left.r - pays.r, left.t - pays.t, left.c - pays.c, left.o - pays.o

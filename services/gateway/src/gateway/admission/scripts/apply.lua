@@ -22,6 +22,23 @@ if #ARGV >= first_call then
   command('PEXPIRE', CONFIRMED, text(CONFIRMED_FOR_MS))
 end
 
+-- What FLIGHT counts.
+local function limited()
+  return (command('HGET', STATE, 'marks') or '') .. table.concat(command('HKEYS', BUDGETS), ' ')
+end
+
+local function count_anew()
+  MARKS = nil
+  command('DEL', FLIGHT)
+  for _, packed in ipairs(command('HVALS', CALLS)) do
+    local entry = read_entry(packed)
+    charge(scopes(entry.user, entry.project, entry.key), entry.price)
+    if entry.state == 'held' then
+      lease(entry.user, entry.expires, '1')
+    end
+  end
+end
+
 local version = command('HGET', STATE, 'version')
 local reload = ARGV[3] == '1'
 if not version and not reload then
@@ -30,6 +47,7 @@ if not version and not reload then
 end
 local newer = not version or tonumber(ARGV[4]) > tonumber(version)
 if newer then
+  local before = limited()
   command('HSET', STATE, 'version', ARGV[4])
   for i = 7, 6 + words, 2 do
     if ARGV[i + 1] == '' then
@@ -41,6 +59,9 @@ if newer then
   command('DEL', BUDGETS)
   for i = first_budget, first_call - 1, 2 do
     command('HSET', BUDGETS, ARGV[i], ARGV[i + 1])
+  end
+  if limited() ~= before then
+    count_anew()
   end
 end
 if reload then

@@ -7,9 +7,16 @@ local function drained(used, at, limit, now)
   return drops >= holds and 0 or holds - drops
 end
 
--- Fields and values of a bucket; at a clock that went back, no earlier.
-local function put_bucket(words, name, holds, at, now)
-  local count = #words
-  words[count + 1], words[count + 2] = name .. '_used', text(math.max(0, math.min(holds, MAX_AMOUNT)))
-  words[count + 3], words[count + 4] = name .. '_at', text(math.max(now, tonumber(at or '0')))
+-- Both buckets stand in one field of STATE, `rates`: what requests hold and since when, then the same of tokens.
+local function read_rates(packed)
+  return match(packed or '', '^(%d+)|(%d+)|(%d+)|(%d+)$')
+end
+
+-- A bucket's half of it; at a clock that went back, no earlier.
+local function bucket(holds, at, now)
+  return format('%.0f|%.0f', math.max(0, math.min(holds, MAX_AMOUNT)), math.max(now, tonumber(at or '0')))
+end
+
+local function same_bucket(used, at)
+  return (used or '0') .. '|' .. (at or '0')
 end

@@ -14,9 +14,8 @@ if not entry then
 elseif entry.state ~= 'held' then
   return entry.state
 end
-local run, account, slices, debt, most_price, most_request, marks, tpm, tpm_used, tpm_at = unpack(command(
-  'HMGET', STATE, 'run', 'state', 'slices', 'debt', 'most_price', 'most_request', 'marks', 'tpm',
-  'tpm_used', 'tpm_at'
+local run, account, slices, debt, most_price, most_request, tpm, rates = unpack(command(
+  'HMGET', STATE, 'run', 'state', 'slices', 'debt', 'most_price', 'most_request', 'tpm', 'rates'
 ))
 if run ~= ARGV[1] then
   return 'reload'
@@ -27,9 +26,10 @@ local wanted = {
 }
 local names = scopes(entry.user, entry.project, entry.key)
 local rate_more = wanted.rate - entry.rate
+local _, _, tpm_used, tpm_at = read_rates(rates)
 if account ~= 'open' or (most_price and wanted.price > tonumber(most_price))
   or math.max(wanted.price, wanted.tokens, wanted.overage, wanted.requests, wanted.rate) > MAX_AMOUNT
-  or (find(marks, 'b', 1, true) and broken_budget(names, wanted.price - entry.price, now))
+  or (names[1] and broken_budget(names, wanted.price - entry.price, now))
   or (tpm and rate_more > 0 and not poured(drained(tpm_used, tpm_at, tpm, now), rate_more, tonumber(tpm))) then
   return 'refused'
 end
@@ -47,7 +47,7 @@ end
 local pays, unpaid = divide(
   wanted.price, wanted.tokens, wanted.overage, wanted.requests, have, most_request and tonumber(most_request)
 )
-if unpaid > 0 and not find(marks, 'w', 1, true) then
+if unpaid > 0 and not marked('w') then
   return 'refused'
 end
 for unit, amount in pairs(pays) do
@@ -69,7 +69,7 @@ for i = 1, 4 do
 end
 
 if rate_more > 0 then
-  correct('tpm', tpm, tpm_used, tpm_at, rate_more, now)
+  correct(rates, false, 0, tpm, rate_more, now)
 end
 local extended = become(entry, 'held', due)
 extended.price, extended.tokens, extended.overage, extended.requests, extended.rate = price, tokens, overage, requests,

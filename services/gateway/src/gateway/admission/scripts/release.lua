@@ -13,11 +13,8 @@ end
 if entry.state ~= 'held' then
   return entry.state
 end
-local rpm, tpm, rpm_used, rpm_at, tpm_used, tpm_at = unpack(command(
-  'HMGET', STATE, 'rpm', 'tpm', 'rpm_used', 'rpm_at', 'tpm_used', 'tpm_at'
-))
-correct('rpm', rpm, rpm_used, rpm_at, -1, now)
-correct('tpm', tpm, tpm_used, tpm_at, 0 - entry.rate, now)
+local rpm, tpm, rates = unpack(command('HMGET', STATE, 'rpm', 'tpm', 'rates'))
+correct(rates, rpm, -1, tpm, 0 - entry.rate, now)
 local released = become(entry, 'swept', text(now))
 released.price, released.tokens, released.overage, released.requests, released.rate = '0', '0', '0', '0', '0'
 released.split = ''

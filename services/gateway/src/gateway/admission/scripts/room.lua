@@ -2,6 +2,19 @@
 -- does not know (any more) counts against the rest; what stands on slices that are not valid now counts nowhere.
 local function room(slices, now, debt)
   local used, flat, met = {}, command('HGETALL', USED), 0
+  -- Most accounts have one slice, of credits, and nothing stands on another: the same as below, in a third of the time.
+  local only, starts, ends, holds = match(slices or '', '^([^|,]+:c)|(%d+)|(%d*)|(%d+),$')
+  if only and (not flat[1] or (flat[1] == only and not flat[3])) then
+    local left, credit, list = holds - (flat[2] or 0), 0 - math.min(debt, MAX_AMOUNT), nil
+    if tonumber(starts) <= now and (ends == '' or now < tonumber(ends)) then
+      if left < 0 then
+        credit = 0 - math.min(debt - left, MAX_AMOUNT)
+      else
+        credit, list = math.min(credit + left, MAX_AMOUNT), { only, left }
+      end
+    end
+    return { r = 0, t = 0, c = credit, o = 0 }, { c = list }
+  end
   for i = 1, #flat, 2 do
     used[flat[i]] = flat[i + 1]
   end

@@ -8,7 +8,9 @@ if is_confirmed(call) then
   return 'confirmed'
 end
 local now = server_ms()
-local known, marks = command('HGET', CALLS, call), command('HGET', STATE, 'marks') or ''
+local known = command('HGET', CALLS, call)
+local marks, tpm, rates = unpack(command('HMGET', STATE, 'marks', 'tpm', 'rates'))
+MARKS = marks or ''
 local state, stamp, held_price, held_rate, people, user, project, key, expires, held_split, report_at = match(
   known or 'unknown|0|' .. sub(ARGV[3], from) .. '|',
   '^(%a+)|%d+|(%d+|%d+|%d*|[^|]*)|(%d+)|%d+|%d+|%d+|(%d+)|((%x*)|(%x*)|(%x*)|(%d*))|([^|]*)|()'
@@ -16,7 +18,7 @@ local state, stamp, held_price, held_rate, people, user, project, key, expires, 
 
 -- The end stays inside what was allocated; what exceeds it stands on the last unit that paid, or on no slice.
 local function split_of_end()
-  local most, warns = command('HGET', STATE, 'most_request'), find(marks, 'w', 1, true)
+  local most, warns = command('HGET', STATE, 'most_request'), marked('w')
   local held, slices, last = { r = 0, t = 0, c = 0, o = 0 }, { r = {}, t = {}, c = {}, o = {} }, 'c'
   for slice, amount in gmatch(held_split, PART) do
     last = sub(slice, -1)
@@ -52,16 +54,15 @@ end
 -- Most calls stand on one slice of credits: then that pays all of it.
 local slice, amount = match(held_split, '^([^=,]+:c)=(%d+)$')
 local split
-if slice and known and not find(marks, 'w', 1, true) then
+if slice and known and not marked('w') then
   split = price == '0' and '' or slice .. '=' .. price
   add(USED, slice, text(price - amount))
 else
   split = split_of_end()
   move(known and held_split or '', split)
 end
-if state == 'held' and find(marks, 'l', 1, true) then
-  local tpm, tpm_used, tpm_at = unpack(command('HMGET', STATE, 'tpm', 'tpm_used', 'tpm_at'))
-  correct('tpm', tpm, tpm_used, tpm_at, rate - held_rate, now)
+if state == 'held' and marked('l') then
+  correct(rates, false, 0, tpm, rate - held_rate, now)
 end
 charge(scopes(user, project, key), text(known and price - held_price or price))
 if state == 'held' then

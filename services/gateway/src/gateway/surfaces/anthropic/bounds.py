@@ -11,7 +11,7 @@ from gateway.errors import ModelApiError
 from gateway.surfaces.anthropic.content import Content, content_of, is_plain
 from gateway.surfaces.estimates import Bounds, Inner
 from gateway.surfaces.parsing import text_of
-from gateway.surfaces.sizes import body_weights
+from gateway.surfaces.sizes import body_weights, plain_tokens
 from gateway.surfaces.types import Ask
 from rating import PriceBook
 
@@ -27,13 +27,13 @@ _LIKELY_DOCUMENT_TOKENS: Final = 5_000
 def bounds_of(ask: Ask, *, model: str) -> Bounds:
     """`model` is the priced one that is to serve; the body may name an alias."""
     body = ask.body
-    weights = body_weights(ask.raw, body)
     speed = text_of(body, "speed") if "speed" in body else None
     geo = text_of(body, "inference_geo") if "inference_geo" in body else None
     if is_plain(body):
-        return Bounds(weights.tokens + _fixed_tokens(body), weights.likely_tokens, speed=speed, geo=geo)
+        tokens, likely_tokens = plain_tokens(ask.raw, body)
+        return Bounds(tokens + _fixed_tokens(body), likely_tokens, speed=speed, geo=geo)
     content = content_of(body)
-    weights = weights.less(content.data_whole, content.data_half)
+    weights = body_weights(ask.raw, body).less(content.data_whole, content.data_half)
     input_tokens = weights.tokens + _fixed_tokens(body) + content.images * _IMAGE_TOKENS + content.added_tokens
     unread_tokens = content.images * _LIKELY_IMAGE_TOKENS + content.documents * _LIKELY_DOCUMENT_TOKENS
     return Bounds(
