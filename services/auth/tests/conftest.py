@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -17,8 +18,11 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from auth.app import create_app
+from auth.repository import members
+from auth.service import facts
+from auth.service.messages import mark_verified
 from auth.settings import AuthSettings
-from kit import migrations
+from kit import outbox
 from kit.clock import ManualClock
 from kit.database import Database
 from sandbox.testing import json_objects
@@ -71,6 +75,39 @@ class Auth:
         assert answer.status_code == 200, answer.text
         return {"authorization": f"Bearer {answer.json()['access_token']}"}
 
+    async def verified(self) -> dict[str, Any]:
+        """Signed in as a new user who has confirmed the address."""
+        tokens = await self.signed_in()
+        async with self.database.transaction() as session:
+            await mark_verified(session, UUID(tokens["user_id"]), now=self.clock.now())
+        return tokens
+
+    async def switch(self, tokens: dict[str, Any], account_id: str) -> dict[str, Any]:
+        answer = await self.http.post("/auth/switch", json={"account_id": account_id}, headers=bearer(tokens))
+        assert answer.status_code == 200, answer.text
+        return {**tokens, **answer.json()}
+
+    async def team(self, name: str = "Poets") -> dict[str, Any]:
+        """The tokens of a team's owner, at work in the team."""
+        tokens = await self.verified()
+        made = await self.http.post("/auth/accounts", json={"name": name}, headers=bearer(tokens))
+        assert made.status_code == 201, made.text
+        return await self.switch(tokens, made.json()["id"])
+
+    async def joined(self, team: dict[str, Any], role: str) -> dict[str, Any]:
+        """The tokens of a new member, at work in the team."""
+        tokens = await self.verified()
+        async with self.database.transaction() as session:
+            account_id, user_id = UUID(team["account_id"]), UUID(tokens["user_id"])
+            member = await members.upsert_member(session, account_id, user_id, role=role)
+            await outbox.add(session, facts.member_changed(member, now=self.clock.now()))
+        return await self.switch(tokens, team["account_id"])
+
+    async def call(self, method: str, path: str, tokens: dict[str, Any] | None, **body: Any) -> httpx2.Response:
+        headers = bearer(tokens) if tokens else {}
+        json = body or None if method in ("GET", "DELETE") else body
+        return await self.http.request(method, path, json=json, headers=headers)
+
     async def make_key(self, tokens: dict[str, Any], **wanted: object) -> dict[str, Any]:
         body = {"name": "test", "mode": "test", **wanted}
         answer = await self.http.post("/auth/api-keys", json=body, headers=bearer(tokens))
@@ -99,19 +136,29 @@ class Auth:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def link_token(self, user_id: str, *, kind: str) -> str:
+        """The token in the link of the newest mail of this kind."""
+        link = (await self.mail(user_id, kind=kind))["link"]
+        return parse_qs(urlsplit(link).query)["token"][0]
+
+    async def acted(self, tokens: dict[str, Any]) -> list[str]:
+        """What the caller's own log says, newest first."""
+        answer = await self.http.get("/auth/me/activity", headers=bearer(tokens))
+        assert answer.status_code == 200, answer.text
+        return [one["action"] for one in answer.json()["items"]]
+
 
 def bearer(tokens: dict[str, Any]) -> dict[str, str]:
     return {"authorization": f"Bearer {tokens['access_token']}"}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def running(stack, topics, fresh_database, kafka_records, skip_to_end):
+async def running(stack, topics, migrated_database, kafka_records, skip_to_end):
     """A context manager that runs an auth on a database of its own."""
 
     @asynccontextmanager
     async def run(**changed: Any) -> AsyncIterator[Auth]:
-        url = changed.pop("url", None) or await fresh_database("auth")
-        await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url)
+        url = changed.pop("url", None) or await migrated_database("auth", MIGRATIONS)
         await skip_to_end(group := f"auth-{uuid4().hex}")
         settings = make_settings(url, kafka=stack.kafka_bootstrap, **changed)
         app = create_app(settings, group=group)

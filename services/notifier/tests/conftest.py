@@ -1,6 +1,5 @@
 """Real servers round a notifier: PostgreSQL, Kafka, the sandbox's mailbox, auth's routes over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -11,12 +10,11 @@ import pytest_asyncio
 from services.notifier.tests.running import MAIL_FROM, PUBLIC_URL, Notifier, Surroundings, in_process
 from services.notifier.tests.stand_in_auth import SECRET, StandInAuth, serving
 
-from kit import migrations
 from kit.database import Database
 from kit.producer import Producer
 from sandbox.fixtures_outside import Mailbox
 from sandbox.stack import Stack
-from sandbox.testing import FreshDatabase, SkipToEnd
+from sandbox.testing import MigratedDatabase, SkipToEnd
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 Surround = Callable[[], AbstractAsyncContextManager[Surroundings]]
@@ -30,7 +28,7 @@ async def auth() -> AsyncIterator[StandInAuth]:
 
 @pytest.fixture(scope="session")
 def surround(
-    stack: Stack, fresh_database: FreshDatabase, auth: StandInAuth, mailbox: Mailbox, skip_to_end: SkipToEnd
+    stack: Stack, migrated_database: MigratedDatabase, auth: StandInAuth, mailbox: Mailbox, skip_to_end: SkipToEnd
 ) -> Surround:
     """Surroundings with a database and a consumer group of their own."""
 
@@ -39,8 +37,7 @@ def surround(
         # A group that a killed process was in takes its time to rebalance, so nobody shares one.
         group = f"notifier-{uuid4().hex[:8]}"
         await skip_to_end(group)
-        database_url = await fresh_database("notifier")
-        await asyncio.to_thread(migrations.upgrade, MIGRATIONS, database_url)
+        database_url = await migrated_database("notifier", MIGRATIONS)
         settings = {
             "environment": "sandbox",
             "kafka_bootstrap": stack.kafka_bootstrap,

@@ -23,11 +23,15 @@ class AccountCreated(Event):
 
 
 class AccountActivated(Event):
-    """The account may get its first grant: at once or after verification, as auth's setting says."""
+    """The account may get its first grant: at once or after verification, as auth's setting says.
+
+    Without `trial` it gets the default plan only: a team is free to make, and must not be a source of trials.
+    """
 
     type: ClassVar[str] = "auth.account-activated.v1"
 
     account_id: UUID
+    trial: bool = True
 
 
 class AccountChanged(Event):

@@ -99,7 +99,7 @@ def encode_fields(
     return orjson.dumps(envelope, option=orjson.OPT_UTC_Z)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each four times as dear, and one is made per record
 class Envelope:
     """A decoded record: the event, who said it, and its data as it came."""
 

@@ -1,6 +1,7 @@
 """Composition root: builds auth's parts and its HTTP app."""
 
 import asyncio
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Final
 
@@ -9,13 +10,33 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auth.adapters.passwords import Passwords
 from auth.adapters.sealing import Sealer
+from auth.domain.audit import SYSTEM
 from auth.domain.limits import Bucket
-from auth.entrypoints import api_keys, internal, jwks, me, pages, sign_in
+from auth.entrypoints import (
+    accounts,
+    api_keys,
+    audit,
+    internal,
+    jwks,
+    leaks,
+    me,
+    members,
+    operators,
+    own_user,
+    pages,
+    passwords,
+    projects,
+    revoking,
+    second_factors,
+    sign_in,
+)
 from auth.entrypoints.events import GROUP, build_consumer
 from auth.entrypoints.parts import OneAtATime, Parts
-from auth.service import cleaning
+from auth.service import api_keys as api_keys_service
+from auth.service import cleaning, keys, leaving
 from auth.service.keys import KeyRing
 from auth.service.limits import Limits
+from auth.service.second_factors import SecondFactors
 from auth.settings import AuthSettings
 from kit import logging
 from kit.clock import Clock
@@ -25,7 +46,26 @@ from kit.service import Service
 log = logging.get(__name__)
 
 CLEAN_S: Final = 600.0
-ROUTERS: Final = (sign_in.router, me.router, api_keys.router, jwks.router, pages.router, internal.router)
+ROTATE_S: Final = 300.0
+DUE_S: Final = 3.0
+ROUTERS: Final = (
+    sign_in.router,
+    revoking.router,
+    passwords.router,
+    me.router,
+    own_user.router,
+    second_factors.router,
+    accounts.router,
+    members.router,
+    projects.router,
+    api_keys.router,
+    leaks.router,
+    audit.router,
+    operators.router,
+    jwks.router,
+    pages.router,
+    internal.router,
+)
 
 
 def create_app(settings: AuthSettings, *, group: str = GROUP) -> FastAPI:
@@ -39,26 +79,62 @@ def create_app(settings: AuthSettings, *, group: str = GROUP) -> FastAPI:
     parts = _parts(service, settings, sealer, ring)
     service.ready["signing-keys"] = ring.ready
     service.background["cleaning"] = lambda: _clean(service.database, service.clock)
+    key_age = timedelta(days=settings.signing_key_days)
+    service.background["rotating"] = lambda: _rotate(service.database, sealer, service.clock, after=key_age)
+    service.background["due"] = lambda: _due(service.database, service.clock)
     service.background["resources"] = lambda: _hold(parts.passwords, key_database)
     return service.app(title="Faregate auth", routers=ROUTERS, state={"parts": parts})
 
 
 def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRing) -> Parts:
+    limits = Limits(sealer.derived("limits"), Bucket(settings.sign_ups, 3600.0))
     return Parts(
         database=service.database,
         clock=service.clock,
         revocations=service.revocations,
         passwords=Passwords(),
         ring=ring,
-        limits=Limits(sealer.derived("limits"), Bucket(settings.sign_ups, 3600.0)),
+        limits=limits,
+        second_factors=SecondFactors(sealer, sealer.derived("recovery-codes"), limits),
+        operator_second_factor=settings.operators_need_second_factor,
         refresh_keyed=sealer.derived("refresh-tokens"),
         refreshing=OneAtATime(),
         secret_hashes=settings.service_secret_hashes,
         public_url=settings.public_url.rstrip("/"),
         activation=settings.activation,
+        deletion_grace=timedelta(days=settings.deletion_grace_days),
         reserved_names=settings.environment == "sandbox",
         trusted_proxies=[ip_network(one) for one in settings.trusted_proxies],
     )
+
+
+async def _rotate(database: Database, sealer: Sealer, clock: Clock, *, after: timedelta) -> None:
+    """Signing keys by schedule, whichever process comes first."""
+    while True:
+        await asyncio.sleep(ROTATE_S)
+        try:
+            async with database.transaction() as session:
+                key = await keys.rotate_if_due(session, sealer, after=after, now=clock.now())
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("auth.rotation_delayed", reason=type(error).__name__)
+        else:
+            if key is not None:
+                log.info("auth.signing_key_published", key_id=key.id)
+
+
+async def _due(database: Database, clock: Clock) -> None:
+    """What comes true by time alone: keys whose overlap is over, users whose grace period is."""
+    while True:
+        await asyncio.sleep(DUE_S)
+        try:
+            async with database.transaction() as session:
+                await api_keys_service.revoke_replaced(session, actor=SYSTEM, clock=clock)
+            more = True
+            while more:
+                async with database.transaction() as session:
+                    more = await leaving.erase_next(session, clock=clock)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("auth.due_work_delayed", reason=type(error).__name__)
 
 
 async def _clean(database: Database, clock: Clock) -> None:

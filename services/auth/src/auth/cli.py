@@ -57,7 +57,7 @@ def add_operator(
         address, normal = _parsed(settings, email)
         user = await people.find_user(session, normal)
         if user is not None:
-            return False, await people.set_operator(session, user.id, operator=True, now=clock.now())
+            return False, await people.set_operator(session, user.id, operator=True, clock=clock)
         _check(password, address=normal)
         new = registering.NewUser(
             address=address,
@@ -84,7 +84,7 @@ def remove_operator(email: Email) -> None:
         user = await people.find_user(session, _parsed(settings, email)[1])
         if user is None:
             raise UnknownUserError("There is no user with this address.")
-        return await people.set_operator(session, user.id, operator=False, now=clock.now())
+        return await people.set_operator(session, user.id, operator=False, clock=clock)
 
     changed = _run(settings, remove)
     typer.echo(f"{email} is no operator" + (" any more" if changed else ""))

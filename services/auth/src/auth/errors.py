@@ -25,6 +25,42 @@ class WrongCredentialsError(UnauthenticatedError):
     code = "wrong_credentials"
 
 
+class WrongPasswordError(ForbiddenError):
+    """Of somebody who is signed in: a 401 would make clients refresh their token."""
+
+    code = "wrong_password"
+
+
+class SecondFactorRequiredError(UnauthenticatedError):
+    """The password was right; send it again with a code."""
+
+    code = "second_factor_required"
+
+
+class WrongCodeAtSignInError(UnauthenticatedError):
+    code = "wrong_code"
+
+
+class WrongCodeError(ForbiddenError):
+    code = "wrong_code"
+
+
+class CodeRequiredError(ForbiddenError):
+    code = "second_factor_required"
+
+
+class NoSecondFactorError(ConflictError):
+    code = "no_second_factor"
+
+
+class SecondFactorExistsError(ConflictError):
+    code = "second_factor_exists"
+
+
+class LastOwnerError(ConflictError):
+    code = "last_owner"
+
+
 class RefreshTokenError(UnauthenticatedError):
     code = "invalid_refresh_token"
 
@@ -54,6 +90,68 @@ class RoleError(ForbiddenError):
 
 class ServiceForbiddenError(ForbiddenError):
     code = "service_not_allowed"
+
+
+class NotVerifiedError(ForbiddenError):
+    code = "email_not_verified"
+
+
+class InvitationForAnotherError(ForbiddenError):
+    code = "invitation_for_another"
+
+
+class NotATeamError(ConflictError):
+    code = "not_a_team"
+
+
+class AlreadyMemberError(ConflictError):
+    code = "already_member"
+
+
+class SubscriptionRunsError(ConflictError):
+    """Closing an account that pays on would go on charging somebody who is gone."""
+
+    code = "subscription_runs"
+
+
+class AccountClosedError(ConflictError):
+    code = "account_closed"
+
+
+class DefaultProjectError(ConflictError):
+    code = "default_project"
+
+
+class KeyNotActiveError(ConflictError):
+    code = "api_key_not_active"
+
+
+class TooManyTeamsError(ConflictError):
+    code = "too_many_teams"
+
+
+class TooManyProjectsError(ConflictError):
+    code = "too_many_projects"
+
+
+class TooManyInvitationsError(ConflictError):
+    code = "too_many_invitations"
+
+
+class TooManyKeysError(ConflictError):
+    code = "too_many_api_keys"
+
+
+class UnknownAccountError(NotFoundError):
+    code = "unknown_account"
+
+
+class UnknownMemberError(NotFoundError):
+    code = "unknown_member"
+
+
+class UnknownInvitationError(NotFoundError):
+    code = "unknown_invitation"
 
 
 class UnknownApiKeyError(NotFoundError):

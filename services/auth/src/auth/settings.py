@@ -23,6 +23,9 @@ class AuthSettings(ServiceSettings):
     service_secret_hashes: dict[str, str]
     activation: Literal["at_once", "verified"] = "at_once"
     signups_per_hour: int | None = Field(None, ge=1, description="registrations from one network")
+    signing_key_days: int = Field(30, ge=1, le=365, description="how long a signing key signs before the next one")
+    deletion_grace_days: int = Field(14, ge=0, le=365)
+    operator_second_factor: bool | None = Field(None, description="whether operators need one to step up")
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
     @field_validator("key_encryption_key")
@@ -47,6 +50,11 @@ class AuthSettings(ServiceSettings):
     @property
     def encryption_key(self) -> bytes:
         return base64.b64decode(self.key_encryption_key.get_secret_value())
+
+    @property
+    def operators_need_second_factor(self) -> bool:
+        wanted = self.operator_second_factor
+        return self.environment == "production" if wanted is None else wanted
 
     @property
     def sign_ups(self) -> int:

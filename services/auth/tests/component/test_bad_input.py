@@ -17,8 +17,26 @@ ROUTES = (
     ("POST", "/auth/refresh", {"refresh_token": "fgr_x"}),
     ("POST", "/auth/api-keys", {"name": "x", "mode": "live"}),
     ("POST", "/auth/logout", {"all": False}),
+    ("POST", "/auth/password/forgot", {"email": "ada@example.com"}),
+    ("POST", "/auth/password/reset", {"token": "x", "new_password": "a long password"}),
+    ("POST", "/auth/email/confirm", {"token": "x"}),
+    ("POST", "/auth/accounts", {"name": "Poets"}),
+    ("POST", "/auth/switch", {"account_id": "0199f3a0-0000-7000-8000-00000000000a"}),
+    ("POST", "/auth/invitations/accept", {"token": "x"}),
+    ("POST", "/auth/projects", {"name": "Ode"}),
+    ("POST", "/auth/totp/confirm", {"code": "123456"}),
     ("POST", "/internal/service-tokens", {"service": "gateway", "secret": "x", "audience": "auth"}),
     ("POST", "/internal/api-keys/resolve", {"key": "x"}),
+)
+
+OPEN = (
+    "/auth/register",
+    "/auth/login",
+    "/auth/refresh",
+    "/auth/password/forgot",
+    "/auth/password/reset",
+    "/auth/email/confirm",
+    "/internal/service-tokens",
 )
 
 
@@ -197,7 +215,7 @@ async def test_only_the_gateway_may_resolve_keys(auth, as_bearer):
 async def _credentials(auth, as_bearer, path):
     if path.startswith("/internal/api-keys"):
         return await auth.service_headers("gateway")
-    return as_bearer(await auth.signed_in()) if path in ("/auth/api-keys", "/auth/logout") else {}
+    return {} if path in OPEN else as_bearer(await auth.signed_in())
 
 
 def _part(value: object) -> str:

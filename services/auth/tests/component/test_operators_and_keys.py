@@ -1,10 +1,12 @@
 import asyncio
 import subprocess
 import sys
+from datetime import timedelta
 from uuid import uuid4
 
 import jwt
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from auth.adapters.sealing import Sealer
@@ -116,6 +118,26 @@ async def test_a_new_signing_key_is_published_ahead_and_the_old_one_outlives_its
 
         auth.clock.advance(300)
         assert [one["kid"] for one in (await auth.http.get("/auth/jwks.json")).json()["keys"]] == [new]
+
+
+async def test_keys_rotate_by_schedule_and_no_call_fails_on_the_way(running, as_bearer):
+    async with running() as auth:
+        sealer, seen, tokens = Sealer(auth.settings.encryption_key), set(), await auth.signed_in()
+        for _ in range(130):
+            async with auth.database.transaction() as session:
+                await keys.rotate_if_due(session, sealer, after=timedelta(hours=3), now=auth.clock.now())
+            last = tokens
+            tokens = (await auth.refresh(last["refresh_token"])).json()
+            seen.add(_kid(tokens))
+            for one in (last, tokens):
+                answer = await auth.http.get("/auth/me", headers=as_bearer(one))
+                assert answer.status_code == 200, answer.text
+            auth.clock.advance(295)
+
+        assert len(seen) == 4
+        async with auth.database.transaction() as session:
+            kept = await session.scalar(text("SELECT count(*) FROM signing_keys"))
+        assert kept <= 2
 
 
 async def test_keys_are_rotated_and_listed_by_command(running):

@@ -123,3 +123,22 @@ async def _refused_soon(auth, headers) -> None:
             return
         await asyncio.sleep(0.1)
     pytest.fail("the access token of an ended session still works after 5 s")
+
+
+async def test_who_has_the_refresh_token_can_end_its_session(auth, as_bearer):
+    tokens, other = await auth.signed_in(), await auth.signed_in()
+    second = (await auth.refresh(tokens["refresh_token"])).json()
+
+    answers = [
+        await auth.http.post("/auth/revoke", data={"token": one, "token_type_hint": "refresh_token"})
+        for one in (tokens["refresh_token"], second["refresh_token"], "nonsense")
+    ]
+    empty = await auth.http.post("/auth/revoke", content=b"\xff\x00")
+    huge = await auth.http.post("/auth/revoke", data={"token": "x" * 10_000})
+
+    assert {one.status_code for one in answers} == {200}
+    assert (empty.status_code, huge.status_code) == (422, 422)
+    assert (await auth.refresh(second["refresh_token"])).status_code == 401
+    assert (await auth.http.get("/auth/me", headers=as_bearer(second))).status_code == 401
+    assert len(await auth.events("auth.session-revoked.v1", session_id=tokens["session_id"])) == 1
+    assert (await auth.refresh(other["refresh_token"])).status_code == 200

@@ -23,6 +23,8 @@ async def test_a_registered_user_signs_in_and_sees_themselves(auth, as_bearer):
         "email": address,
         "email_verified": False,
         "operator": False,
+        "second_factor": False,
+        "deletion_due_at": None,
         "created_at": me["user"]["created_at"],
     }
     assert [(a["id"], a["role"], a["kind"], a["activated"]) for a in me["accounts"]] == [

@@ -1,3 +1,4 @@
+import base64
 import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from auth.adapters import addresses
+from auth.adapters import addresses, totp
 from auth.adapters.passwords import Passwords
 from auth.adapters.sealing import Sealer, WrongKeyError
 from auth.domain.limits import DelayPolicy
@@ -30,8 +31,9 @@ def test_other_passwords_need_no_composition(password):
     assert weakness(password, address="ada@example.com") is None
 
 
-def test_the_list_of_common_passwords_has_hundreds():
-    assert len(common_passwords()) > 300
+def test_the_ten_thousand_most_common_passwords_are_refused():
+    assert len(common_passwords()) > 10_000
+    assert {"trustno1", "1q2w3e4r", "qwerty123", "jordan23"} <= common_passwords()
 
 
 def test_delays_double_up_to_a_bound_and_are_forgotten():
@@ -130,3 +132,25 @@ async def test_the_decoy_lets_nobody_in():
     assert (await passwords.verify(None, "")).right is False
     assert (await passwords.verify("not a hash", "x")).right is False
     passwords.close()
+
+
+@pytest.mark.parametrize(
+    ("second", "code"),
+    [
+        (59, "287082"),
+        (1_111_111_109, "081804"),
+        (1_111_111_111, "050471"),
+        (1_234_567_890, "005924"),
+        (2_000_000_000, "279037"),
+        (20_000_000_000, "353130"),
+    ],
+)
+def test_codes_are_those_of_rfc_6238(second, code):
+    """The last six digits of the RFC's vectors, which have eight."""
+    secret = base64.b32encode(b"12345678901234567890").decode()
+
+    assert totp.code_at(secret, second // 30) == code
+    now = datetime.fromtimestamp(second, tz=UTC)
+    assert totp.matching_step(secret, code, now=now, after=second // 30 - 1) == second // 30
+    assert totp.matching_step(secret, code, now=now, after=second // 30) is None
+    assert totp.matching_step(secret, code, now=now + timedelta(seconds=60), after=0) is None

@@ -48,6 +48,14 @@ TITLES: Final[Mapping[str, str]] = {
     "already-registered": "You already have an account",
     "reset-password": "Reset your password",
     "password-changed": "Your password was changed",
+    "new-sign-in": "New sign-in",
+    "token-reused": "A session was ended",
+    "confirm-email-change": "Confirm your change of address",
+    "confirm-new-email": "Confirm your new address",
+    "deletion-requested": "Your account will be deleted",
+    "invitation": "You are invited to a team",
+    "key-leaked": "An API key was found in public",
+    "second-factor-changed": "Your second factor changed",
     "send-test": "Test mail",
 }
 """Every kind that has templates, and what the feed calls it."""

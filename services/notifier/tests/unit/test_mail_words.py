@@ -36,6 +36,7 @@ VALUES = {
     "topic": "gateway.usage-recorded.v1",
     "partition": 0,
     "offset": 12,
+    "details": {"device": "a <b>sonnet</b>", "network": "192.0.2.7", "team": "Poets"},
 }
 
 

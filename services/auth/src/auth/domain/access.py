@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from contracts.auth import Role
+from contracts.terms import Budget
+from kit.tokens import STEPPED_UP
 
 ACCESS_S: Final = 600
 SERVICE_TOKEN_S: Final = 300
@@ -34,6 +36,7 @@ class Access:
     api_key_id: UUID | None = None
     project_id: UUID | None = None
     scopes: tuple[str, ...] = ()
+    stepped_up_at: datetime | None = None
 
     def claims(self) -> dict[str, Any]:
         claims: dict[str, Any] = {
@@ -46,6 +49,8 @@ class Access:
         }
         if self.session_id is not None:
             claims["sid"] = str(self.session_id)
+        if self.stepped_up_at is not None:
+            claims |= {"acr": STEPPED_UP, "auth_time": int(self.stepped_up_at.timestamp())}
         if self.api_key_id is not None:
             claims["api_key"] = str(self.api_key_id)
             claims["project"] = str(self.project_id) if self.project_id else None
@@ -102,6 +107,9 @@ class ApiKey:
     revoked_at: datetime | None
     version: int
     created_at: datetime
+    budgets: tuple[Budget, ...] = ()
+    allowed_networks: tuple[str, ...] = ()
+    rotated_at: datetime | None = None
 
     def usable(self, now: datetime) -> bool:
         return self.state == "active" and (self.expires_at is None or now < self.expires_at)

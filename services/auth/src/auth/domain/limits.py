@@ -56,4 +56,7 @@ class Bucket:
 ADDRESS_ON_NETWORK: Final = DelayPolicy(free=10, most_s=900.0)
 ADDRESS: Final = DelayPolicy(free=20, most_s=30.0)
 NETWORK: Final = DelayPolicy(free=200, most_s=60.0)
+CODE: Final = DelayPolicy(free=5, most_s=900.0)
 MAILS_TO_ADDRESS: Final = Bucket(capacity=3, per_s=3600.0)
+MAILS_FROM_NETWORK: Final = Bucket(capacity=100, per_s=3600.0)
+LEAKS_FROM_NETWORK: Final = Bucket(capacity=2000, per_s=3600.0)

@@ -2,6 +2,7 @@
 
 import unicodedata
 from functools import cache
+from importlib import resources
 from itertools import product
 from typing import Final
 
@@ -46,13 +47,19 @@ _WALKS: Final = (
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """The most common passwords in lower case: words with their usual tails, walks over the keyboard, repetitions."""
+    """The most common passwords in lower case: a list, words with their usual tails, walks over the keyboard."""
     words = {word + tail for word, tail in product(_WORDS.split(), _TAILS)}
     walks = {walk[:length] for walk in _WALKS for length in range(SHORTEST, len(walk) + 1)}
     doubled = {
         part * 2 for part in ("1234", "12345", "qwer", "asdf", "abcd", "abc123", "pass", "love", "test", "q1w2e3")
     }
-    return frozenset(one for one in words | walks | doubled if len(one) >= SHORTEST)
+    made = frozenset(one for one in words | walks | doubled if len(one) >= SHORTEST)
+    return made | _listed()
+
+
+def _listed() -> frozenset[str]:
+    lines = resources.files("auth.domain").joinpath("common_passwords.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("# "))
 
 
 def normal(password: str) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from contracts.auth import Role
 from contracts.money import AccountState
+from contracts.terms import Budget
 
 UserState = Literal["active", "disabled", "deleted"]
 
@@ -22,8 +23,27 @@ class User:
     state: UserState
     operator: bool
     verified_at: datetime | None
+    deletion_due_at: datetime | None
     version: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EmailChange:
+    """A new address, and who has confirmed it."""
+
+    id: UUID
+    user_id: UUID
+    address: str
+    address_normal: str
+    old_confirmed_at: datetime | None
+    new_confirmed_at: datetime | None
+    expires_at: datetime
+    created_at: datetime
+
+    @property
+    def confirmed(self) -> bool:
+        return self.old_confirmed_at is not None and self.new_confirmed_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +66,8 @@ class Account:
     activated_at: datetime | None
     version: int
     created_at: datetime
+    name: str | None = None
+    budgets: tuple[Budget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +79,30 @@ class Member:
     role: Role
     state: Literal["active", "removed"]
     version: int
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMember:
+    """A member as lists show them; the address is not for everybody."""
+
+    member: Member
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Somebody, known by an address only, who may join an account."""
+
+    id: UUID
+    account_id: UUID
+    address: str
+    address_normal: str
+    role: Role
+    state: Literal["open", "accepted", "revoked"]
+    invited_by: UUID
+    expires_at: datetime
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +116,7 @@ class Project:
     state: Literal["active", "archived"]
     version: int
     created_at: datetime
+    budgets: tuple[Budget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,42 @@ from typing import Final, Literal
 
 from contracts.auth import Role
 
-Action = Literal["make_key", "list_own_keys", "list_all_keys", "revoke_own_key", "revoke_any_key"]
+Action = Literal[
+    "make_key",
+    "list_own_keys",
+    "list_all_keys",
+    "change_own_key",
+    "change_any_key",
+    "list_members",
+    "list_projects",
+    "manage_members",
+    "manage_projects",
+    "change_account",
+    "view_audit",
+    "manage_owners",
+    "close_account",
+]
 
-_OWN_KEYS: Final[frozenset[Action]] = frozenset({"make_key", "list_own_keys", "revoke_own_key"})
-_ALL_KEYS: Final[frozenset[Action]] = _OWN_KEYS | {"list_all_keys", "revoke_any_key"}
+_USER: Final[frozenset[Action]] = frozenset()
+_DEVELOPER: Final[frozenset[Action]] = _USER | {
+    "make_key",
+    "list_own_keys",
+    "change_own_key",
+    "list_members",
+    "list_projects",
+}
+_ADMIN: Final[frozenset[Action]] = _DEVELOPER | {
+    "list_all_keys",
+    "change_any_key",
+    "manage_members",
+    "manage_projects",
+    "change_account",
+    "view_audit",
+}
+_OWNER: Final[frozenset[Action]] = _ADMIN | {"manage_owners", "close_account"}
 
 ALLOWED: Final = MappingProxyType[Role, frozenset[Action]](
-    {"owner": _ALL_KEYS, "admin": _ALL_KEYS, "developer": _OWN_KEYS, "user": frozenset()}
+    {"owner": _OWNER, "admin": _ADMIN, "developer": _DEVELOPER, "user": _USER}
 )
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 
 from auth.entrypoints.parts import PartsDep, refusals
 from auth.errors import ServiceForbiddenError, ServiceSecretError
-from auth.schemas import (
+from auth.schemas.internal import (
     MailAnswer,
     MemberStandingAnswer,
     RecheckAnswer,
@@ -23,7 +23,7 @@ from auth.schemas import (
     ServiceTokenRequest,
     UserStandingAnswer,
 )
-from auth.service import api_keys, messages, people, rechecking
+from auth.service import api_keys, filling, people, rechecking
 from auth.service.rechecking import InUse
 from contracts.auth import Role
 from kit.identity import ServiceDep
@@ -61,6 +61,7 @@ async def resolve_api_key(body: ResolveRequest, parts: PartsDep, service: Servic
         role=resolved.access.role,
         plan=resolved.access.plan,
         scopes=resolved.key.scopes,
+        allowed_networks=resolved.key.allowed_networks,
     )
 
 
@@ -102,8 +103,8 @@ async def list_recipients(
 async def fill_message(message_id: UUID, parts: PartsDep, service: ServiceDep) -> MailAnswer:
     _only(service, "notifier")
     async with parts.database.transaction() as session:
-        mail = await messages.fill_message(session, message_id, public_url=parts.public_url, now=parts.clock.now())
-    return MailAnswer(kind=mail.kind, user_id=mail.user_id, address=mail.address, link=mail.link, locale=mail.locale)
+        mail = await filling.fill_message(session, message_id, public_url=parts.public_url, now=parts.clock.now())
+    return MailAnswer(**asdict(mail))
 
 
 def _only(service: str, *allowed: str) -> None:

@@ -6,8 +6,9 @@ from fastapi import APIRouter
 
 from auth.domain.access import Session
 from auth.domain.people import Membership
-from auth.entrypoints.parts import PartsDep, SessionCallerDep, before_id, refusals
-from auth.schemas import AccountAnswer, MeAnswer, ProjectAnswer, SessionAnswer, StatusAnswer, UserAnswer
+from auth.entrypoints.parts import ActingDep, PartsDep, SessionCallerDep, before_id, forget_sessions, refusals
+from auth.schemas.common import StatusAnswer
+from auth.schemas.people import AccountAnswer, MeAnswer, ProjectAnswer, SessionAnswer, UserAnswer
 from auth.service import people, sessions
 from kit.identity import CallerDep
 from kit.paging import Cursor, Limit, Page, encode_cursor
@@ -26,6 +27,8 @@ async def me(parts: PartsDep, caller: CallerDep) -> MeAnswer:
             email=user.address if caller.session_id else None,
             email_verified=user.verified_at is not None,
             operator=user.operator,
+            second_factor=profile.second_factor,
+            deletion_due_at=user.deletion_due_at,
             created_at=user.created_at,
         ),
         accounts=[_account(membership) for membership in profile.memberships],
@@ -50,11 +53,10 @@ async def list_sessions(
 
 
 @router.delete("/sessions/{session_id}", summary="End a session", responses=refusals(401, 403, 404))
-async def end_session(session_id: UUID, parts: PartsDep, caller: SessionCallerDep) -> StatusAnswer:
+async def end_session(session_id: UUID, parts: PartsDep, acting: ActingDep) -> StatusAnswer:
     async with parts.database.transaction() as session:
-        ended = await sessions.end_session(session, caller.user_id, session_id, now=parts.clock.now())
-    for event in ended:
-        parts.revocations.on_session(event)
+        ended = await sessions.end_session(session, acting, session_id, clock=parts.clock)
+    forget_sessions(parts, ended)
     return StatusAnswer()
 
 
@@ -63,6 +65,7 @@ def _account(membership: Membership) -> AccountAnswer:
     return AccountAnswer(
         id=account.id,
         kind=account.kind,
+        name=account.name,
         state=account.state,
         activated=account.activated_at is not None,
         role=membership.role,

@@ -1,8 +1,9 @@
 """What the routes work with, and who a request comes from."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -12,10 +13,13 @@ from fastapi import Depends, Request
 
 from auth.adapters.passwords import Passwords
 from auth.adapters.sealing import Keyed
+from auth.domain.audit import Acting
 from auth.errors import SessionRequiredError
 from auth.service.keys import KeyRing
 from auth.service.limits import Limits
 from auth.service.registering import Activation
+from auth.service.second_factors import SecondFactors
+from contracts.auth import SessionRevoked
 from kit.clock import Clock
 from kit.database import Database
 from kit.errors import InvalidError
@@ -25,6 +29,7 @@ from kit.paging import decode_cursor
 from kit.tokens import Caller
 
 DEVICE_CHARS: Final = 200
+ANSWER_STEP_S: Final = 0.2
 
 
 class OneAtATime:
@@ -47,11 +52,14 @@ class Parts:
     passwords: Passwords
     ring: KeyRing
     limits: Limits
+    second_factors: SecondFactors
+    operator_second_factor: bool
     refresh_keyed: Keyed
     refreshing: OneAtATime
     secret_hashes: dict[str, str]
     public_url: str
     activation: Activation
+    deletion_grace: timedelta
     reserved_names: bool
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
 
@@ -72,6 +80,38 @@ async def _session_caller(caller: CallerDep) -> Caller:
 
 SessionCallerDep = Annotated[Caller, Depends(_session_caller)]
 """A caller who has signed in."""
+
+
+async def _acting(request: Request, parts: PartsDep, caller: SessionCallerDep) -> Acting:
+    assert caller.session_id is not None
+    return Acting(
+        user_id=caller.user_id,
+        account_id=caller.account_id,
+        session_id=caller.session_id,
+        operator=caller.operator,
+        network=network_of(request, parts.trusted_proxies),
+    )
+
+
+ActingDep = Annotated[Acting, Depends(_acting)]
+"""The same, with the network that they call from, for what is written into the audit log."""
+
+
+def forget_sessions(parts: Parts, ended: Iterable[SessionRevoked]) -> None:
+    """Spare this process the wait for its own events to come back."""
+    for event in ended:
+        parts.revocations.on_session(event)
+
+
+def forget_key(parts: Parts, key_id: UUID) -> None:
+    """The same for an API key."""
+    parts.revocations.end_key(key_id)
+
+
+async def until_next_step(began: float) -> None:
+    """Answer at a multiple of a step: making something takes some milliseconds longer than finding it."""
+    taken = asyncio.get_running_loop().time() - began
+    await asyncio.sleep(ANSWER_STEP_S - taken % ANSWER_STEP_S)
 
 
 def network_of(request: Request, trusted: Sequence[IPv4Network | IPv6Network]) -> str:

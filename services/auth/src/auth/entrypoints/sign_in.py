@@ -1,22 +1,36 @@
 """Registering, signing in, refreshing, signing out."""
 
 import asyncio
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 
 from auth.adapters import addresses
-from auth.entrypoints.parts import Parts, PartsDep, SessionCallerDep, device_of, network_of, refusals
-from auth.errors import RefreshTokenError, RefreshTokenReusedError, TooManyAttemptsError
-from auth.schemas import LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, StatusAnswer, TokensAnswer
+from auth.entrypoints.parts import (
+    ActingDep,
+    PartsDep,
+    SessionCallerDep,
+    device_of,
+    forget_sessions,
+    network_of,
+    refusals,
+    until_next_step,
+)
+from auth.errors import (
+    RefreshTokenError,
+    RefreshTokenReusedError,
+    SecondFactorRequiredError,
+    TooManyAttemptsError,
+    WrongCodeAtSignInError,
+)
+from auth.schemas.common import StatusAnswer
+from auth.schemas.sign_in import LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, TokensAnswer
 from auth.service import messages, registering, sessions, signing_in
 from auth.service.registering import NewUser
 from auth.service.sessions import Refused, SignedIn
-from contracts.auth import SessionRevoked
+from auth.service.signing_in import CodeRefused
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
-
-ANSWER_STEP_S: Final = 0.2
 
 
 @router.post("/register", status_code=201, summary="Register with e-mail and password", responses=refusals(429, 503))
@@ -32,14 +46,8 @@ async def register(request: Request, body: RegisterRequest, parts: PartsDep) -> 
     new = NewUser(address=address, address_normal=normal, password_hash=await parts.passwords.hash(password))
     async with parts.database.transaction() as session:
         await registering.register(session, new, limits=parts.limits, activation=parts.activation, clock=parts.clock)
-    await _until_next_step(began)
+    await until_next_step(began)
     return StatusAnswer()
-
-
-async def _until_next_step(began: float) -> None:
-    """Answer at a multiple of a step: making a user takes some milliseconds longer than finding one."""
-    taken = asyncio.get_running_loop().time() - began
-    await asyncio.sleep(ANSWER_STEP_S - taken % ANSWER_STEP_S)
 
 
 @router.post("/login", summary="Sign in with e-mail and password", responses=refusals(401, 429, 503))
@@ -62,10 +70,16 @@ async def login(request: Request, body: LoginRequest, parts: PartsDep) -> Tokens
             attempt,
             verdict,
             device=device_of(request),
-            limits=parts.limits,
+            code=None if body.code is None else body.code.get_secret_value(),
+            second_factors=parts.second_factors,
             signer=signer,
             clock=parts.clock,
         )
+    # Raised after the transaction: the count must be kept.
+    if isinstance(signed_in, CodeRefused):
+        if signed_in.needed:
+            raise SecondFactorRequiredError("Send a code of your second factor as well.", field="code")
+        raise WrongCodeAtSignInError("The code is wrong, or it was used before.", field="code")
     return _tokens(signed_in)
 
 
@@ -87,16 +101,14 @@ async def refresh(body: RefreshRequest, parts: PartsDep) -> TokensAnswer:
 
 @router.post("/logout", summary="End this session, or all of them", responses=refusals(401, 403, 404))
 async def logout(
-    parts: PartsDep, caller: SessionCallerDep, body: Annotated[LogoutRequest | None, Body()] = None
+    parts: PartsDep, acting: ActingDep, body: Annotated[LogoutRequest | None, Body()] = None
 ) -> StatusAnswer:
-    assert caller.session_id is not None
-    now = parts.clock.now()
     async with parts.database.transaction() as session:
         if body is not None and body.all:
-            ended = await sessions.end_all_sessions(session, caller.user_id, now=now)
+            ended = await sessions.log_out_everywhere(session, acting, clock=parts.clock)
         else:
-            ended = await sessions.end_session(session, caller.user_id, caller.session_id, now=now)
-    _forget(parts, ended)
+            ended = await sessions.end_session(session, acting, acting.session_id, clock=parts.clock)
+    forget_sessions(parts, ended)
     return StatusAnswer()
 
 
@@ -113,12 +125,6 @@ async def resend_verification(parts: PartsDep, caller: SessionCallerDep) -> Stat
     if wait_s:
         raise TooManyAttemptsError(f"Too many mails; try again in {wait_s} s.", retry_after_s=wait_s)
     return StatusAnswer()
-
-
-def _forget(parts: Parts, ended: list[SessionRevoked]) -> None:
-    """Spare this process the wait for its own events to come back."""
-    for event in ended:
-        parts.revocations.on_session(event)
 
 
 def _tokens(signed_in: SignedIn) -> TokensAnswer:

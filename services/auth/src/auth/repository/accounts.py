@@ -2,19 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, tuple_, update
+from sqlalchemy import and_, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from auth.domain.access import Access
 from auth.domain.people import Account, Member, Membership, Project, User
-from auth.repository.rows import columns, find, listed, made
+from auth.repository.rows import columns, find, listed, made, values
 from auth.tables import AccountRow, MemberRow, ProjectRow, SubscriptionRow, UserRow
 from contracts.auth import Role
 from contracts.billing import SubscriptionChanged
@@ -24,9 +24,9 @@ _PAYING: Final = ("trialing", "active", "past_due")
 
 async def insert_account(session: AsyncSession, account: Account, *, owner: Member, project: Project) -> None:
     """An account, its owner and its default project."""
-    await session.execute(insert(AccountRow).values(asdict(account)))
-    await session.execute(insert(MemberRow).values(asdict(owner)))
-    await session.execute(insert(ProjectRow).values(asdict(project)))
+    await session.execute(insert(AccountRow).values(values(account)))
+    await session.execute(insert(MemberRow).values(values(owner)))
+    await session.execute(insert(ProjectRow).values(values(project)))
 
 
 async def find_account(session: AsyncSession, account_id: UUID) -> Account | None:
@@ -52,11 +52,78 @@ async def find_home(session: AsyncSession, user_id: UUID) -> UUID | None:
     found: UUID | None = await session.scalar(
         select(MemberRow.account_id)
         .join(AccountRow, AccountRow.id == MemberRow.account_id)
-        .where(MemberRow.user_id == user_id, MemberRow.state == "active")
+        .where(MemberRow.user_id == user_id, MemberRow.state == "active", AccountRow.state != "closed")
         .order_by(AccountRow.kind, AccountRow.id)
         .limit(1)
     )
     return found
+
+
+async def list_owned_alone(session: AsyncSession, user_id: UUID) -> list[UUID]:
+    """Teams that would be without an owner, but not without members, if this user went."""
+    other = aliased(MemberRow)
+    others = and_(other.account_id == MemberRow.account_id, other.user_id != user_id, other.state == "active")
+    statement = (
+        select(MemberRow.account_id)
+        .join(AccountRow, AccountRow.id == MemberRow.account_id)
+        .where(
+            MemberRow.user_id == user_id,
+            MemberRow.role == "owner",
+            MemberRow.state == "active",
+            AccountRow.kind == "team",
+            exists(select(1).where(others)),
+            ~exists(select(1).where(others, other.role == "owner")),
+        )
+    )
+    return list(await session.scalars(statement))
+
+
+def _only_theirs(user_id: UUID) -> Any:
+    """What only this user is in: the personal account, and teams without anybody else."""
+    other = aliased(MemberRow)
+    others = select(1).where(
+        other.account_id == MemberRow.account_id, other.user_id != user_id, other.state == "active"
+    )
+    return select(MemberRow.account_id).where(
+        MemberRow.user_id == user_id, MemberRow.state == "active", ~exists(others)
+    )
+
+
+async def close_personal(session: AsyncSession, user_id: UUID) -> list[Account]:
+    """Close what only this user is in."""
+    statement = (
+        update(AccountRow)
+        .where(AccountRow.id.in_(_only_theirs(user_id)), AccountRow.state != "closed")
+        .values(state="closed", version=AccountRow.version + 1)
+        .returning(*columns(AccountRow, Account))
+    )
+    return await listed(session, statement, Account)
+
+
+async def pays_on_alone(session: AsyncSession, user_id: UUID) -> bool:
+    """Whether something that would close with this user has a subscription that nobody has cancelled."""
+    return await _pays_on(session, SubscriptionRow.account_id.in_(_only_theirs(user_id)))
+
+
+async def pays_on(session: AsyncSession, account_id: UUID) -> bool:
+    return await _pays_on(session, SubscriptionRow.account_id == account_id)
+
+
+async def _pays_on(session: AsyncSession, condition: Any) -> bool:
+    statement = select(SubscriptionRow.id).where(
+        condition, SubscriptionRow.status.in_(_PAYING), SubscriptionRow.cancel_at_period_end.is_(False)
+    )
+    return await session.scalar(statement.limit(1)) is not None
+
+
+async def remove_everywhere(session: AsyncSession, user_id: UUID) -> list[Member]:
+    statement = (
+        update(MemberRow)
+        .where(MemberRow.user_id == user_id, MemberRow.state == "active")
+        .values(state="removed", version=MemberRow.version + 1)
+        .returning(*columns(MemberRow, Member))
+    )
+    return await listed(session, statement, Member)
 
 
 async def list_members(session: AsyncSession, pairs: Sequence[tuple[UUID, UUID]]) -> list[Member]:
@@ -116,7 +183,7 @@ async def list_memberships(session: AsyncSession, user_id: UUID) -> list[Members
         await session.execute(
             select(*columns(AccountRow, Account), MemberRow.role, _plan().label("plan"))
             .join(MemberRow, MemberRow.account_id == AccountRow.id)
-            .where(MemberRow.user_id == user_id, MemberRow.state == "active")
+            .where(MemberRow.user_id == user_id, MemberRow.state == "active", AccountRow.state != "closed")
             .order_by(AccountRow.kind, AccountRow.id)
         )
     ).all()
@@ -169,6 +236,7 @@ async def upsert_subscription(session: AsyncSession, event: SubscriptionChanged)
         "plan_id": event.plan_id,
         "status": event.status,
         "period_end": event.current_period_end,
+        "cancel_at_period_end": event.cancel_at_period_end,
     }
     statement = postgresql.insert(SubscriptionRow).values(
         id=event.subscription_id, account_id=event.account_id, **values

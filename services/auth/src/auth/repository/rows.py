@@ -14,6 +14,11 @@ def columns(row: type[Any], record: type[Any]) -> list[Any]:
     return [getattr(row, field.name) for field in fields(record)]
 
 
+def values(record: Any) -> dict[str, Any]:
+    """A record's fields, as they are."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
 def made(record: type[R], row: Any) -> R:
     values = {field.name: getattr(row, field.name) for field in fields(record)}  # type: ignore[arg-type]  # a dataclass
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.access import RefreshToken, Session
@@ -33,6 +33,25 @@ async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> tup
     return None if token is None else (owner, token)
 
 
+async def find_session(session: AsyncSession, session_id: UUID) -> Session | None:
+    return await find(session, select(*columns(SessionRow, Session)).where(SessionRow.id == session_id), Session)
+
+
+async def knows_place(session: AsyncSession, user_id: UUID, *, device: str, network: str) -> bool:
+    """Whether the user signed in like this before; a first sign-in is like any other."""
+    likewise = and_(SessionRow.device == device, SessionRow.network == network)
+    statement = select(func.bool_or(likewise)).where(SessionRow.user_id == user_id)
+    found: bool | None = await session.scalar(statement)
+    return found is not False
+
+
+async def clear_places(session: AsyncSession, user_id: UUID) -> None:
+    """Forget from where and with what the user signed in."""
+    await session.execute(
+        update(SessionRow).where(SessionRow.user_id == user_id).values(device="erased", network="erased")
+    )
+
+
 async def update_token_used(session: AsyncSession, token_hash: bytes, *, now: datetime) -> None:
     await session.execute(
         update(RefreshTokenRow)
@@ -41,21 +60,28 @@ async def update_token_used(session: AsyncSession, token_hash: bytes, *, now: da
     )
 
 
-async def update_session_seen(
-    session: AsyncSession, session_id: UUID, *, now: datetime, access_until: datetime
+async def update_session_account(
+    session: AsyncSession, session_id: UUID, *, account_id: UUID, now: datetime, access_until: datetime
 ) -> None:
+    until = func.greatest(SessionRow.access_until, access_until)
     await session.execute(
-        update(SessionRow).where(SessionRow.id == session_id).values(last_seen_at=now, access_until=access_until)
+        update(SessionRow)
+        .where(SessionRow.id == session_id)
+        .values(account_id=account_id, last_seen_at=now, access_until=until)
     )
 
 
-async def lock_sessions(session: AsyncSession, user_id: UUID, *, session_id: UUID | None = None) -> Sequence[Session]:
-    """The user's sessions that have not ended, or one of them, locked in order of id."""
+async def lock_sessions(
+    session: AsyncSession, user_id: UUID, *, session_id: UUID | None = None, but: UUID | None = None
+) -> Sequence[Session]:
+    """The user's sessions that have not ended, one of them, or all but one, locked in order of id."""
     statement = select(*columns(SessionRow, Session)).where(
         SessionRow.user_id == user_id, SessionRow.revoked_at.is_(None)
     )
     if session_id is not None:
         statement = statement.where(SessionRow.id == session_id)
+    if but is not None:
+        statement = statement.where(SessionRow.id != but)
     return await listed(session, statement.order_by(SessionRow.id).with_for_update(), Session)
 
 

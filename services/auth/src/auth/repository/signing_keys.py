@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import insert, or_, select, text, update
+from sqlalchemy import delete, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.access import SigningKey
@@ -38,3 +38,8 @@ async def update_retiring(session: AsyncSession, *, except_id: str, retires_at: 
         .where(SigningKeyRow.id != except_id, SigningKeyRow.retires_at.is_(None))
         .values(retires_at=retires_at)
     )
+
+
+async def delete_retired(session: AsyncSession, *, now: datetime) -> None:
+    """Private keys that sign nothing any more are best not kept, sealed or not."""
+    await session.execute(delete(SigningKeyRow).where(SigningKeyRow.retires_at <= now))

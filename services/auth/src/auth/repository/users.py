@@ -1,13 +1,14 @@
 """Users and their passwords."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.people import User, UserStanding
@@ -33,8 +34,52 @@ async def find_user_by_address(session: AsyncSession, address_normal: str) -> Us
     return await find(session, select(*columns(UserRow, User)).where(UserRow.address_normal == address_normal), User)
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a sign-in is judged by."""
+
+    user_id: UUID
+    address_normal: str
+    state: str
+    password_hash: str | None
+
+
+async def find_credentials(
+    session: AsyncSession, *, address_normal: str | None = None, user_id: UUID | None = None
+) -> Credentials | None:
+    """In one query, so that an unknown address takes no shorter than a known one."""
+    chosen = UserRow.address_normal == address_normal if user_id is None else UserRow.id == user_id
+    statement = (
+        select(UserRow.id.label("user_id"), UserRow.address_normal, UserRow.state, CredentialRow.password_hash)
+        .select_from(UserRow)
+        .join(CredentialRow, CredentialRow.user_id == UserRow.id, isouter=True)
+        .where(chosen)
+    )
+    return await find(session, statement, Credentials)
+
+
+async def lock_user(session: AsyncSession, user_id: UUID) -> User:
+    user = await find(session, select(*columns(UserRow, User)).where(UserRow.id == user_id).with_for_update(), User)
+    if user is None:
+        raise UnknownUserError("There is no such user.")
+    return user
+
+
 async def list_operators(session: AsyncSession) -> list[User]:
     return await listed(session, select(*columns(UserRow, User)).where(UserRow.operator).order_by(UserRow.id), User)
+
+
+async def list_users(session: AsyncSession, *, before: UUID | None, limit: int) -> list[User]:
+    """All users, newest first."""
+    statement = select(*columns(UserRow, User))
+    if before is not None:
+        statement = statement.where(UserRow.id < before)
+    return await listed(session, statement.order_by(UserRow.id.desc()).limit(limit), User)
+
+
+async def update_state(session: AsyncSession, user_id: UUID, *, state: str) -> User | None:
+    """The new row, or None when nothing changed."""
+    return await _update(session, UserRow.state != state, user_id=user_id, state=state)
 
 
 async def list_standings(session: AsyncSession, ids: Sequence[UUID]) -> list[UserStanding]:
@@ -59,11 +104,47 @@ async def _update(session: AsyncSession, condition: Any, *, user_id: UUID, **val
     return await find(session, statement.returning(*columns(UserRow, User)), User)
 
 
-async def find_password_hash(session: AsyncSession, user_id: UUID) -> str | None:
-    found: str | None = await session.scalar(
-        select(CredentialRow.password_hash).where(CredentialRow.user_id == user_id)
+async def update_address(
+    session: AsyncSession, user_id: UUID, *, address: str, address_normal: str, now: datetime
+) -> bool:
+    """Give the user another address, confirmed; False when somebody else has it."""
+    statement = update(UserRow).where(UserRow.id == user_id)
+    try:
+        async with session.begin_nested():
+            await session.execute(statement.values(address=address, address_normal=address_normal, verified_at=now))
+    except IntegrityError:
+        return False
+    return True
+
+
+async def update_deletion_due(session: AsyncSession, user_id: UUID, *, due_at: datetime | None) -> None:
+    await session.execute(update(UserRow).where(UserRow.id == user_id).values(deletion_due_at=due_at))
+
+
+async def lock_due_for_deletion(session: AsyncSession, *, now: datetime) -> User | None:
+    """One user whose grace period is over; another process takes another one."""
+    due = select(*columns(UserRow, User)).where(UserRow.deletion_due_at <= now, UserRow.state != "deleted")
+    return await find(session, due.order_by(UserRow.id).limit(1).with_for_update(skip_locked=True), User)
+
+
+async def update_erased(session: AsyncSession, user_id: UUID) -> User:
+    """Nothing stays of a person but the id that the books know."""
+    address = f"{user_id.hex}@erased.invalid"
+    await session.execute(delete(CredentialRow).where(CredentialRow.user_id == user_id))
+    erased = await _update(
+        session,
+        UserRow.state != "deleted",
+        user_id=user_id,
+        address=address,
+        address_normal=address,
+        locale=None,
+        state="deleted",
+        operator=False,
+        verified_at=None,
+        deletion_due_at=None,
     )
-    return found
+    assert erased is not None
+    return erased
 
 
 async def upsert_password(session: AsyncSession, user_id: UUID, *, password_hash: str, now: datetime) -> None:

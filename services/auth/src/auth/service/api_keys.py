@@ -1,25 +1,30 @@
-"""API keys: made, listed, revoked, and resolved into access tokens for the gateway."""
+"""API keys: made, changed, rotated, revoked, and resolved into access tokens for the gateway."""
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.adapters.signing import Issued, TokenSigner
 from auth.domain.access import ACCESS_S, Access, ApiKey
+from auth.domain.audit import Acting, Actor
+from auth.domain.people import Member
 from auth.domain.roles import allows
-from auth.errors import RoleError, UnknownApiKeyError, UnknownProjectError
-from auth.repository import accounts, api_keys
-from auth.service import facts
+from auth.errors import KeyNotActiveError, TooManyKeysError, UnknownApiKeyError, UnknownProjectError
+from auth.repository import accounts, api_keys, projects
+from auth.service import audit, facts
+from auth.service.permissions import membership, require
+from contracts.terms import Budget
 from kit import apikeys, outbox
 from kit.clock import Clock
 from kit.ids import uuid7
-from kit.tokens import Caller
 
 LAST_USED_COARSE_S: Final = 60.0
+KEYS_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +35,9 @@ class WantedKey:
     mode: apikeys.Mode
     project_id: UUID | None
     expires_in_days: int | None
+    scopes: tuple[str, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    allowed_networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,60 +49,179 @@ class Resolved:
     issued: Issued
 
 
-async def make_key(session: AsyncSession, caller: Caller, wanted: WantedKey, *, clock: Clock) -> tuple[ApiKey, str]:
+async def make_key(session: AsyncSession, acting: Acting, wanted: WantedKey, *, clock: Clock) -> tuple[ApiKey, str]:
     """A new key and its text, which is not kept."""
-    if not allows(caller.role, "make_key"):
-        raise RoleError("Your role in this account may not make API keys.")
-    project = await accounts.find_project(session, caller.account_id, wanted.project_id)
+    await require(session, acting, "make_key")
+    await projects.lock_account(session, acting.account_id)
+    project = await accounts.find_project(session, acting.account_id, wanted.project_id)
     if project is None:
         raise UnknownProjectError("This account has no such project.", field="project_id")
+    if await api_keys.count_active(session, acting.account_id) >= KEYS_MOST:
+        raise TooManyKeysError(f"An account has at most {KEYS_MOST} active API keys; revoke some.")
     now, text = clock.now(), apikeys.make(wanted.mode)
     key = ApiKey(
         id=uuid7(clock),
-        account_id=caller.account_id,
+        account_id=acting.account_id,
         project_id=project.id,
-        user_id=caller.user_id,
+        user_id=acting.user_id,
         name=wanted.name,
         mode=wanted.mode,
         key_sha256=apikeys.sha256_hex(text),
         prefix=f"fg_{wanted.mode}_",
         last4=text[-4:],
-        scopes=(),
+        scopes=wanted.scopes,
         state="active",
         expires_at=now + timedelta(days=wanted.expires_in_days) if wanted.expires_in_days else None,
         last_used_at=None,
         revoked_at=None,
         version=1,
         created_at=now,
+        budgets=wanted.budgets,
+        allowed_networks=wanted.allowed_networks,
     )
-    await api_keys.insert_api_key(session, key)
-    await outbox.add(session, facts.api_key_changed(key, now=now))
+    await _insert(session, key, acting.actor, "key.made", clock=clock)
     return key, text
 
 
-async def list_keys(session: AsyncSession, caller: Caller, *, before: UUID | None, limit: int) -> list[ApiKey]:
+async def list_keys(session: AsyncSession, acting: Acting, *, before: UUID | None, limit: int) -> list[ApiKey]:
     """The account's keys for those who administer it, else the caller's own."""
-    if not allows(caller.role, "list_own_keys"):
-        raise RoleError("Your role in this account may not list API keys.")
-    own = None if allows(caller.role, "list_all_keys") else caller.user_id
-    return await api_keys.list_api_keys(session, caller.account_id, user_id=own, before=before, limit=limit)
+    mine = await require(session, acting, "list_own_keys")
+    own = None if allows(mine.role, "list_all_keys") else acting.user_id
+    return await api_keys.list_api_keys(session, acting.account_id, user_id=own, before=before, limit=limit)
 
 
-async def revoke_key(session: AsyncSession, caller: Caller, key_id: UUID, *, now: datetime) -> ApiKey:
+async def change_key(
+    session: AsyncSession,
+    acting: Acting,
+    key_id: UUID,
+    *,
+    name: str | None,
+    budgets: tuple[Budget, ...] | None,
+    clock: Clock,
+) -> ApiKey:
+    """Another name or other budgets. Scopes and networks stay as they were made: gateways hold them for minutes."""
+    before = _active(await _lock(session, acting, key_id))
+    given = {field: value for field, value in {"name": name, "budgets": budgets}.items() if value is not None}
+    if not given:
+        return before
+    key = await api_keys.update_api_key(session, key_id, **given)
+    await _told(session, key, acting.actor, "key.changed", clock=clock, before=before)
+    return key
+
+
+async def rotate_key(
+    session: AsyncSession, acting: Acting, key_id: UUID, *, overlap_s: int, clock: Clock
+) -> tuple[ApiKey, str]:
+    """A new key with the same bounds; the old one works on for the overlap and is revoked then, or at once for 0."""
+    await require(session, acting, "make_key")
+    old, now = _active(await _lock(session, acting, key_id)), clock.now()
+    if old.rotated_at is not None:
+        raise KeyNotActiveError("This API key was rotated already.")
+    text = apikeys.make(old.mode)
+    key = replace(
+        old,
+        id=uuid7(clock),
+        user_id=acting.user_id,
+        key_sha256=apikeys.sha256_hex(text),
+        last4=text[-4:],
+        expires_at=now + (old.expires_at - old.created_at) if old.expires_at else None,
+        last_used_at=None,
+        rotated_at=None,
+        version=1,
+        created_at=now,
+    )
+    await _insert(session, key, acting.actor, "key.made", clock=clock)
+    if overlap_s == 0:
+        await _revoke(session, old, acting.actor, "key.rotated", clock=clock)
+    else:
+        ends_at = now + timedelta(seconds=overlap_s)
+        ends_at = min(ends_at, old.expires_at) if old.expires_at else ends_at
+        ending = await api_keys.update_api_key(session, old.id, expires_at=ends_at, rotated_at=now)
+        await _told(session, ending, acting.actor, "key.rotated", clock=clock, before=old)
+    return key, text
+
+
+async def revoke_key(session: AsyncSession, acting: Acting, key_id: UUID, *, clock: Clock) -> ApiKey:
     """Revoke; a second time changes nothing."""
-    key = await api_keys.lock_api_key(session, caller.account_id, key_id)
-    if key is None or not _may_revoke(caller, key):
-        raise UnknownApiKeyError("You have no such API key.")
+    key = await _lock(session, acting, key_id)
     if key.state == "revoked":
         return key
-    revoked = await api_keys.update_api_key_revoked(session, key_id, now=now)
-    await outbox.add(session, facts.api_key_changed(revoked, now=now))
+    return await _revoke(session, key, acting.actor, "key.revoked", clock=clock)
+
+
+async def revoke_replaced(session: AsyncSession, *, actor: Actor, clock: Clock) -> int:
+    """Revoke keys whose overlap is over, so that no gateway goes on with what it remembers; returns how many."""
+    over = await api_keys.lock_replaced(session, now=clock.now())
+    for key in over:
+        await _revoke(session, key, actor, "key.revoked", clock=clock)
+    return len(over)
+
+
+async def revoke_leaked(session: AsyncSession, text: str, *, actor: Actor, clock: Clock) -> tuple[ApiKey | None, bool]:
+    """Revoke a key that somebody found, None when it is none of ours; and whether it was not revoked before."""
+    key = await api_keys.lock_by_hash(session, apikeys.sha256_hex(text)) if apikeys.well_formed(text) else None
+    if key is None or key.state == "revoked":
+        return key, False
+    return await _revoke(session, key, actor, "key.leaked", clock=clock), True
+
+
+async def _lock(session: AsyncSession, acting: Acting, key_id: UUID) -> ApiKey:
+    mine = await membership(session, acting)
+    key = await api_keys.lock_api_key(session, acting.account_id, key_id)
+    if key is None or not _may_change(mine, key):
+        raise UnknownApiKeyError("You have no such API key.")
+    return key
+
+
+def _may_change(mine: Member, key: ApiKey) -> bool:
+    own = key.user_id == mine.user_id and allows(mine.role, "change_own_key")
+    return own or allows(mine.role, "change_any_key")
+
+
+def _active(key: ApiKey) -> ApiKey:
+    if key.state != "active":
+        raise KeyNotActiveError("This API key has been revoked.")
+    return key
+
+
+async def _revoke(session: AsyncSession, key: ApiKey, actor: Actor, action: str, *, clock: Clock) -> ApiKey:
+    revoked = await api_keys.update_api_key_revoked(session, key.id, now=clock.now())
+    await _told(session, revoked, actor, action, clock=clock, before=key)
     return revoked
 
 
-def _may_revoke(caller: Caller, key: ApiKey) -> bool:
-    own = key.user_id == caller.user_id and allows(caller.role, "revoke_own_key")
-    return own or allows(caller.role, "revoke_any_key")
+async def _insert(session: AsyncSession, key: ApiKey, actor: Actor, action: str, *, clock: Clock) -> None:
+    await api_keys.insert_api_key(session, key)
+    await _told(session, key, actor, action, clock=clock, before=None)
+
+
+async def _told(
+    session: AsyncSession, key: ApiKey, actor: Actor, action: str, *, clock: Clock, before: ApiKey | None
+) -> None:
+    """Publish the key's row and write into the log what became of it."""
+    await outbox.add(session, facts.api_key_changed(key, now=clock.now()))
+    await audit.record(
+        session,
+        action,
+        by=actor,
+        target=("api_key", key.id),
+        account_id=key.account_id,
+        clock=clock,
+        change=(_shown(before), _shown(key)),
+    )
+
+
+def _shown(key: ApiKey | None) -> Mapping[str, Any] | None:
+    if key is None:
+        return None
+    return {
+        "name": key.name,
+        "state": key.state,
+        "scopes": list(key.scopes),
+        "allowed_networks": list(key.allowed_networks),
+        "budgets": [one.model_dump(mode="json") for one in key.budgets],
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+    }
 
 
 async def resolve_key(session: AsyncSession, text: str, *, signer: TokenSigner, now: datetime) -> Resolved:
@@ -104,9 +231,10 @@ async def resolve_key(session: AsyncSession, text: str, *, signer: TokenSigner, 
     if key is None or not hmac.compare_digest(key.key_sha256, digest) or not key.usable(now):
         raise UnknownApiKeyError("There is no such API key.")
     access = await accounts.find_access(session, user_id=key.user_id, account_id=key.account_id)
-    if access is None:
+    if access is None or (key.project_id is not None and key.project_id not in access.projects):
         raise UnknownApiKeyError("There is no such API key.")
-    bounded = replace(access, api_key_id=key.id, project_id=key.project_id, scopes=key.scopes)
+    reach = access.projects if key.project_id is None else (key.project_id,)
+    bounded = replace(access, api_key_id=key.id, project_id=key.project_id, projects=reach, scopes=key.scopes)
     issued = signer.access_token(bounded, now=now, lifetime_s=_lifetime_s(key, now))
     await api_keys.update_last_used(session, key.id, now=now, coarse_s=LAST_USED_COARSE_S)
     return Resolved(key, bounded, issued)

@@ -40,8 +40,8 @@ def account_created(account: Account, *, owner_user_id: UUID, now: datetime) -> 
     )
 
 
-def account_activated(account_id: UUID, *, now: datetime) -> AccountActivated:
-    return AccountActivated(id=fact_id(AccountActivated.type, account_id), time=now, account_id=account_id)
+def account_activated(account_id: UUID, *, now: datetime, trial: bool = True) -> AccountActivated:
+    return AccountActivated(id=fact_id(AccountActivated.type, account_id), time=now, account_id=account_id, trial=trial)
 
 
 def account_changed(account: Account, *, now: datetime) -> AccountChanged:
@@ -52,6 +52,7 @@ def account_changed(account: Account, *, now: datetime) -> AccountChanged:
         version=account.version,
         kind=account.kind,
         state=account.state,
+        budgets=account.budgets,
     )
 
 
@@ -64,6 +65,7 @@ def member_changed(member: Member, *, now: datetime) -> MemberChanged:
         version=member.version,
         role=member.role,
         state=member.state,
+        budgets=member.budgets,
     )
 
 
@@ -75,6 +77,7 @@ def project_changed(project: Project, *, now: datetime) -> ProjectChanged:
         project_id=project.id,
         version=project.version,
         state=project.state,
+        budgets=project.budgets,
     )
 
 
@@ -91,6 +94,8 @@ def api_key_changed(key: ApiKey, *, now: datetime) -> ApiKeyChanged:
         key_sha256=key.key_sha256,
         scopes=key.scopes,
         expires_at=key.expires_at,
+        budgets=key.budgets,
+        allowed_networks=key.allowed_networks,
     )
 
 
@@ -104,7 +109,7 @@ def session_revoked(session: Session, *, now: datetime) -> SessionRevoked:
     )
 
 
-def message_requested(message_id: UUID, *, kind: str, user_id: UUID, now: datetime) -> MessageRequested:
+def message_requested(message_id: UUID, *, kind: str, user_id: UUID | None, now: datetime) -> MessageRequested:
     return MessageRequested(
         id=fact_id(MessageRequested.type, message_id), time=now, message_id=message_id, kind=kind, user_id=user_id
     )

@@ -43,6 +43,15 @@ async def rotate_key(session: AsyncSession, sealer: Sealer, *, now: datetime) ->
     return key
 
 
+async def rotate_if_due(session: AsyncSession, sealer: Sealer, *, after: timedelta, now: datetime) -> SigningKey | None:
+    """Rotate when the newest key has signed for so long; also forget keys that no token can need any more."""
+    await signing_keys.lock_signing_keys(session)
+    await signing_keys.delete_retired(session, now=now)
+    known = await signing_keys.list_signing_keys(session, now=now)
+    newest = max((key.signs_from for key in known), default=now)
+    return await rotate_key(session, sealer, now=now) if newest + after <= now else None
+
+
 async def list_keys(session: AsyncSession, *, now: datetime) -> list[SigningKey]:
     return await signing_keys.list_signing_keys(session, now=now)
 

@@ -1,17 +1,18 @@
 """Reading users and accounts, and the platform's operators."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth.domain.audit import COMMAND
 from auth.domain.people import Membership, User
-from auth.repository import accounts, users
-from auth.service import facts
+from auth.repository import accounts, second_factors, users
+from auth.service import audit, facts
 from contracts.auth import Role
 from contracts.billing import SubscriptionChanged
 from kit import outbox
+from kit.clock import Clock
 from kit.errors import MissingReferentError
 
 
@@ -21,10 +22,13 @@ class Profile:
 
     user: User
     memberships: list[Membership]
+    second_factor: bool
 
 
 async def get_profile(session: AsyncSession, user_id: UUID) -> Profile:
-    return Profile(await users.get_user(session, user_id), await accounts.list_memberships(session, user_id))
+    user, memberships = await users.get_user(session, user_id), await accounts.list_memberships(session, user_id)
+    totp = await second_factors.find_totp(session, user_id)
+    return Profile(user, memberships, totp is not None and totp.confirmed_at is not None)
 
 
 async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role) -> list[User]:
@@ -35,12 +39,14 @@ async def find_user(session: AsyncSession, address_normal: str) -> User | None:
     return await users.find_user_by_address(session, address_normal)
 
 
-async def set_operator(session: AsyncSession, user_id: UUID, *, operator: bool, now: datetime) -> bool:
+async def set_operator(session: AsyncSession, user_id: UUID, *, operator: bool, clock: Clock) -> bool:
     """Give or take the platform role; False when it was so already."""
     changed = await users.update_operator(session, user_id, operator=operator)
     if changed is None:
         return False
-    await outbox.add(session, facts.user_changed(changed, now=now))
+    await outbox.add(session, facts.user_changed(changed, now=clock.now()))
+    action = "operator.added" if operator else "operator.removed"
+    await audit.record(session, action, by=COMMAND, target=("user", user_id), clock=clock)
     return True
 
 

@@ -33,11 +33,11 @@ class NewUser:
     operator: bool = False
 
 
-def check_password(password: str, *, address: str) -> None:
+def check_password(password: str, *, address: str, field: str = "password") -> None:
     """Raises `WeakPasswordError` with the reason."""
     reason = weakness(password, address=address)
     if reason is not None:
-        raise WeakPasswordError(f"This password is refused: {reason}.", field="password")
+        raise WeakPasswordError(f"This password is refused: {reason}.", field=field)
 
 
 async def register(
@@ -46,11 +46,13 @@ async def register(
     """Make the user, or tell the owner of a known address by mail that somebody tried."""
     user = await create_user(session, new, activation=activation, clock=clock)
     if user is not None:
-        await limits.wait_for_mail_s(session, address=new.address_normal, now=clock.now())
+        await limits.wait_for_mail_s(session, address=new.address_normal, purpose="sign-up", now=clock.now())
         await request_message(session, "verify-email", user_id=user.id, clock=clock)
         return
     known = await users.find_user_by_address(session, new.address_normal)
-    if known is None or await limits.wait_for_mail_s(session, address=new.address_normal, now=clock.now()):
+    if known is None or await limits.wait_for_mail_s(
+        session, address=new.address_normal, purpose="sign-up", now=clock.now()
+    ):
         return
     await request_message(session, "already-registered", user_id=known.id, clock=clock)
 
@@ -66,6 +68,7 @@ async def create_user(session: AsyncSession, new: NewUser, *, activation: Activa
         state="active",
         operator=new.operator,
         verified_at=now if new.verified else None,
+        deletion_due_at=None,
         version=1,
         created_at=now,
     )

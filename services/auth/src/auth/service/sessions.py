@@ -11,19 +11,22 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth import metrics
 from auth.adapters.sealing import Keyed
 from auth.adapters.signing import Issued, TokenSigner
 from auth.domain.access import ACCESS_S, SESSION_DAYS, Access, RefreshToken, Session
+from auth.domain.audit import Acting, Actor
 from auth.errors import UnknownSessionError, WrongCredentialsError
 from auth.repository import accounts, sessions
-from auth.service import facts
+from auth.service import audit, facts
+from auth.service.messages import request_message
 from contracts.auth import SessionRevoked
 from kit import outbox
 from kit.clock import Clock
 from kit.ids import uuid7
 
 PREFIX: Final = "fgr_"
-EndReason = Literal["logout", "logout_all", "reuse"]
+EndReason = Literal["logout", "logout_all", "reuse", "password", "deletion", "operator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,12 @@ async def open_session(
         revoked_at=None,
     )
     refresh_token = _encoded(secrets.token_bytes(32))
+    familiar = await sessions.knows_place(session, user_id, device=device, network=network)
     await sessions.insert_session(session, opened)
+    if not familiar:
+        await request_message(session, "new-sign-in", user_id=user_id, subject_id=session_id, clock=clock)
+    actor = Actor(kind="user", user_id=user_id, network=network)
+    await audit.record(session, "session.opened", by=actor, target=("user", user_id), clock=clock)
     await sessions.insert_refresh_token(session, _hash(refresh_token), session_id=session_id, now=now)
     return SignedIn(opened, access, issued, refresh_token)
 
@@ -87,16 +95,31 @@ async def refresh_session(
         return Refused(reused=False)
     owner, token = found
     if token.used_at is not None and not token.in_grace(now):
+        metrics.SESSIONS_REUSED.inc()
         await _end(session, [owner], reason="reuse", now=now)
+        await request_message(session, "token-reused", user_id=owner.user_id, subject_id=owner.id, clock=clock)
+        actor = Actor(kind="anybody")
+        await audit.record(session, "session.token_reused", by=actor, target=("user", owner.user_id), clock=clock)
         return Refused(reused=True)
-    access = await accounts.find_access(session, user_id=owner.user_id, account_id=owner.account_id)
+    access = await _access(session, owner)
     if access is None:
         return Refused(reused=False)
     successor = await _rotate(session, refresh_token, token, keyed=keyed, now=now)
     issued = signer.access_token(replace(access, session_id=owner.id), now=now, lifetime_s=ACCESS_S)
-    if issued.expires_at > owner.access_until:
-        await sessions.update_session_seen(session, owner.id, now=now, access_until=issued.expires_at)
-    return SignedIn(owner, access, issued, successor)
+    if issued.expires_at > owner.access_until or access.account_id != owner.account_id:
+        await sessions.update_session_account(
+            session, owner.id, account_id=access.account_id, now=now, access_until=issued.expires_at
+        )
+    return SignedIn(replace(owner, account_id=access.account_id), access, issued, successor)
+
+
+async def _access(session: AsyncSession, owner: Session) -> Access | None:
+    """In the session's account; back home when the user has no part in that one any more."""
+    access = await accounts.find_access(session, user_id=owner.user_id, account_id=owner.account_id)
+    if access is not None:
+        return access
+    home = await accounts.find_home(session, owner.user_id)
+    return None if home is None else await accounts.find_access(session, user_id=owner.user_id, account_id=home)
 
 
 async def _rotate(
@@ -109,17 +132,38 @@ async def _rotate(
     return successor
 
 
-async def end_session(session: AsyncSession, user_id: UUID, session_id: UUID, *, now: datetime) -> list[SessionRevoked]:
-    """End one of the user's sessions; raises `UnknownSessionError` for those of others."""
-    ended = await sessions.lock_sessions(session, user_id, session_id=session_id)
+async def end_session(session: AsyncSession, acting: Acting, session_id: UUID, *, clock: Clock) -> list[SessionRevoked]:
+    """End one of the caller's sessions; raises `UnknownSessionError` for those of others."""
+    ended = await sessions.lock_sessions(session, acting.user_id, session_id=session_id)
     if not ended:
         raise UnknownSessionError("You have no such session.")
-    return await _end(session, ended, reason="logout", now=now)
+    await audit.record(session, "session.ended", by=acting.actor, target=("session", session_id), clock=clock)
+    return await _end(session, ended, reason="logout", now=clock.now())
 
 
-async def end_all_sessions(session: AsyncSession, user_id: UUID, *, now: datetime) -> list[SessionRevoked]:
-    ended = await sessions.lock_sessions(session, user_id)
-    return await _end(session, ended, reason="logout_all", now=now)
+async def revoke_refresh_token(
+    session: AsyncSession, refresh_token: str, *, by: Actor, clock: Clock
+) -> list[SessionRevoked]:
+    """End the session that this token is of, whether it was used or not; nothing happens for a token that is none."""
+    found = await sessions.lock_by_refresh_token(session, _hash(refresh_token))
+    if found is None or found[0].revoked_at is not None:
+        return []
+    owner = found[0]
+    await audit.record(session, "session.ended", by=by, target=("session", owner.id), clock=clock)
+    return await _end(session, [owner], reason="logout", now=clock.now())
+
+
+async def log_out_everywhere(session: AsyncSession, acting: Acting, *, clock: Clock) -> list[SessionRevoked]:
+    await audit.record(session, "sessions.ended", by=acting.actor, target=("user", acting.user_id), clock=clock)
+    return await end_all_sessions(session, acting.user_id, now=clock.now(), reason="logout_all")
+
+
+async def end_all_sessions(
+    session: AsyncSession, user_id: UUID, *, now: datetime, reason: EndReason, but: UUID | None = None
+) -> list[SessionRevoked]:
+    """End the user's sessions, all of them or all but one; what they end for, the caller writes into the log."""
+    ended = await sessions.lock_sessions(session, user_id, but=but)
+    return await _end(session, ended, reason=reason, now=now)
 
 
 async def list_sessions(
@@ -142,4 +186,4 @@ def _encoded(raw: bytes) -> str:
 
 
 def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="replace")).digest()

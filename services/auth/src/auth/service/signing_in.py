@@ -6,13 +6,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth import metrics
 from auth.adapters.passwords import Verdict
 from auth.adapters.signing import TokenSigner
 from auth.errors import WrongCredentialsError
 from auth.repository import accounts, users
 from auth.service.limits import Limits
+from auth.service.second_factors import SecondFactors
 from auth.service.sessions import SignedIn, open_session
+from kit import logging
 from kit.clock import Clock
+
+log = logging.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +30,20 @@ class Attempt:
     password_hash: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class CodeRefused:
+    """The password was right, the code is missing or wrong; what was counted must be committed."""
+
+    needed: bool
+
+
 async def begin_sign_in(session: AsyncSession, address: str, *, network: str, limits: Limits, now: datetime) -> Attempt:
     """Count the attempt and find what the password is to be compared with."""
     await limits.count_sign_in(session, address=address, network=network, now=now)
-    user = await users.find_user_by_address(session, address)
-    if user is None or user.state != "active":
+    found = await users.find_credentials(session, address_normal=address)
+    if found is None or found.state != "active":
         return Attempt(address, network, None, None)
-    return Attempt(address, network, user.id, await users.find_password_hash(session, user.id))
+    return Attempt(address, network, found.user_id, found.password_hash)
 
 
 async def finish_sign_in(
@@ -40,19 +52,26 @@ async def finish_sign_in(
     verdict: Verdict,
     *,
     device: str,
-    limits: Limits,
+    code: str | None,
+    second_factors: SecondFactors,
     signer: TokenSigner,
     clock: Clock,
-) -> SignedIn:
+) -> SignedIn | CodeRefused:
     """Open a session when the password was right; one answer for everything that was not."""
     if attempt.user_id is None or attempt.password_hash is None or not verdict.right:
-        raise WrongCredentialsError("Address or password is wrong.")
+        raise _refused(attempt, "wrong_credentials")
     account_id = await accounts.find_home(session, attempt.user_id)
     if account_id is None:
-        raise WrongCredentialsError("Address or password is wrong.")
+        raise _refused(attempt, "no_account")
     if verdict.renewed is not None:
         await users.replace_password_hash(session, attempt.user_id, old=attempt.password_hash, new=verdict.renewed)
-    await limits.refund_sign_in(session, address=attempt.address, network=attempt.network)
+    outcome = await second_factors.judge(session, attempt.user_id, code, clock=clock)
+    if outcome != "wrong":
+        await second_factors.limits.refund_sign_in(session, address=attempt.address, network=attempt.network)
+    if outcome != "passed":
+        _refused(attempt, f"code_{outcome}")
+        return CodeRefused(needed=outcome == "needed")
+    metrics.SIGN_INS.labels("opened").inc()
     return await open_session(
         session,
         user_id=attempt.user_id,
@@ -62,3 +81,10 @@ async def finish_sign_in(
         signer=signer,
         clock=clock,
     )
+
+
+def _refused(attempt: Attempt, outcome: str) -> WrongCredentialsError:
+    """Counted and logged by user, when there is one; what the answer says is the same for all."""
+    metrics.SIGN_INS.labels(outcome).inc()
+    log.info("auth.sign_in_refused", user_id=str(attempt.user_id) if attempt.user_id else None, outcome=outcome)
+    return WrongCredentialsError("Address or password is wrong.")

@@ -20,6 +20,7 @@ class Recipient(BaseModel):
     address: str = Field(repr=False, max_length=320)
     link: str | None = Field(default=None, repr=False)
     locale: str | None = None
+    details: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class _Recipients(BaseModel):

@@ -88,7 +88,8 @@ class Sender:
         return _outcome(mailed, refused, delayed, of=len(recipients))
 
     async def _mail_one(self, claimed: Claimed, recipient: Recipient) -> None:
-        rendered = self._renderer.render(claimed.kind, claimed.payload, link=recipient.link)
+        values = {**claimed.payload, "details": recipient.details}
+        rendered = self._renderer.render(claimed.kind, values, link=recipient.link)
         message_id = f"{claimed.id}.{recipient.user_id.hex}" if recipient.user_id else str(claimed.id)
         await self._mailer.send(
             rendered, to=recipient.address, message_id=message_id, kind=claimed.kind, now=self._clock.now()

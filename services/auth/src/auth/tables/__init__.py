@@ -1,0 +1,43 @@
+"""The rows that auth keeps."""
+
+from auth.tables.audit import AuditRow
+from auth.tables.base import MACHINERY, Base
+from auth.tables.keys import ApiKeyRow, SigningKeyRow
+from auth.tables.limits import BucketRow, FailureRow
+from auth.tables.messages import MessageLinkRow, MessageRow
+from auth.tables.people import (
+    AccountRow,
+    CredentialRow,
+    EmailChangeRow,
+    InvitationRow,
+    MemberRow,
+    ProjectRow,
+    SubscriptionRow,
+    UserRow,
+)
+from auth.tables.second_factors import RecoveryCodeRow, TotpRow
+from auth.tables.sessions import RefreshTokenRow, SessionRow
+
+__all__ = [
+    "MACHINERY",
+    "AccountRow",
+    "ApiKeyRow",
+    "AuditRow",
+    "Base",
+    "BucketRow",
+    "CredentialRow",
+    "EmailChangeRow",
+    "FailureRow",
+    "InvitationRow",
+    "MemberRow",
+    "MessageLinkRow",
+    "MessageRow",
+    "ProjectRow",
+    "RecoveryCodeRow",
+    "RefreshTokenRow",
+    "SessionRow",
+    "SigningKeyRow",
+    "SubscriptionRow",
+    "TotpRow",
+    "UserRow",
+]
