@@ -21,12 +21,12 @@ from billing.settings import BillingSettings
 from contracts.auth import AccountCreated
 from contracts.event import Envelope, decode
 from contracts.topics import EVENTS
-from kit import migrations
 from kit.clock import SystemClock
 from kit.database import Database
 from kit.producer import Producer
 from kit.testing import Signer
 from sandbox.fixtures_stripe import StripeServer, running_stripe_server
+from sandbox.testing import MigratedDatabase
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 PUBLIC_URL = "http://127.0.0.1:8080"
@@ -186,13 +186,8 @@ def make_settings(stack: Any, topics: list[str]) -> Callable[..., BillingSetting
 
 
 @pytest_asyncio.fixture(scope="session")
-async def migrated_url(fresh_database: Callable[[str], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
-    async def make() -> str:
-        url = await fresh_database("billing")
-        await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url)
-        return url
-
-    return make
+async def migrated_url(migrated_database: MigratedDatabase) -> Callable[[], Awaitable[str]]:
+    return lambda: migrated_database("billing", MIGRATIONS)
 
 
 @dataclass

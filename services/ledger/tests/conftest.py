@@ -1,17 +1,17 @@
 """A migrated ledger on real servers: one batch at a time, or as a whole app."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
 
-from kit import migrations
 from kit.clock import ManualClock
 from kit.database import Database
-from sandbox.testing import FreshDatabase
+from sandbox.stack import Stack
+from sandbox.testing import MigratedDatabase
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -22,10 +22,30 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 @pytest.fixture
-async def database_url(fresh_database: FreshDatabase) -> str:
-    url = await fresh_database("ledger")
-    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url)
-    return url
+async def owner_url(migrated_database: MigratedDatabase) -> str:
+    """A migrated database, as the owner of its tables."""
+    return await migrated_database("ledger", MIGRATIONS)
+
+
+@pytest.fixture
+def database_url(owner_url: str, stack: Stack) -> str:
+    """The same as the running service, which only adds to the books."""
+    return as_service(owner_url, stack)
+
+
+def as_service(owner_url: str, stack: Stack) -> str:
+    return stack.database_url("ledger", database=urlsplit(owner_url).path.removeprefix("/"), is_running=True)
+
+
+@pytest.fixture(scope="session")
+def new_urls(migrated_database: MigratedDatabase, stack: Stack) -> Callable[[], Awaitable[tuple[str, str]]]:
+    """Awaited: a database for fixtures that outlive a test, as the owner of its tables and as the service."""
+
+    async def make() -> tuple[str, str]:
+        url = await migrated_database("ledger", MIGRATIONS)
+        return url, as_service(url, stack)
+
+    return make
 
 
 @pytest.fixture
@@ -39,11 +59,9 @@ def make(clock: ManualClock) -> Factory:
 
 
 @pytest.fixture(scope="session")
-async def shared_url(fresh_database: FreshDatabase) -> str:
+async def shared_url(migrated_database: MigratedDatabase, stack: Stack) -> str:
     """One migrated database for the tests that only look at their own accounts."""
-    url = await fresh_database("ledger")
-    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url)
-    return url
+    return as_service(await migrated_database("ledger", MIGRATIONS), stack)
 
 
 @pytest.fixture

@@ -17,12 +17,11 @@ from billing.domain.amounts import credit_text, money_text
 from billing.domain.catalogue import Terms
 from billing.errors import CatalogueError
 from billing.service import catalogue, inbox
-from billing.service.margins import margins
+from billing.service.margins import checked
 from billing.settings import BillingSettings
 from kit.cli import build_cli
 from kit.database import Database
 from kit.settings import ServiceSettings, load
-from rating import RatingError, parse_book
 
 T = TypeVar("T")
 FOLDER = Path(__file__).parents[2] / "migrations"
@@ -117,8 +116,8 @@ def show_margins(
 
 def _print_margins(path: Path, price_book: Path, *, at: datetime) -> bool:
     try:
-        found = margins(load_catalogue(path), parse_book(price_book.read_text(), version=1), at=at)
-    except (CatalogueError, RatingError, OSError) as error:
+        found = checked(load_catalogue(path), price_book, at=at)
+    except CatalogueError as error:
         typer.echo(f"margins cannot be computed: {error}", err=True)
         raise typer.Exit(2) from None
     for offer in found:

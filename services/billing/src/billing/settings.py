@@ -27,6 +27,7 @@ class BillingSettings(ServiceSettings):
     stripe_poll_s: float = Field(0.0, ge=0)
     catalogue: Path = SHIPPED_CATALOGUE
     price_book: Path | None = Field(None, description="prices that offers' margins are checked against when published")
+    sell_at_a_loss: bool = Field(default=False, description="start with offers that can make a loss")
 
     @field_validator("stripe_secret_key")
     @classmethod

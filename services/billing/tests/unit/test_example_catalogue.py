@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from billing.adapters.catalogue_file import load_catalogue
-from billing.domain.catalogue import PlanSpec, Terms, spec_digest
+from billing.domain.catalogue import PlanSpec, Terms, parse_spec, spec_digest, spec_values
 from billing.errors import CatalogueError
 from billing.service.catalogue import plan_published
-from billing.service.margins import margins
+from billing.service.margins import checked, margins, refuse_losses
 from billing.settings import SHIPPED_CATALOGUE
 from contracts.billing import PlanPublished
 from contracts.event import decode
 from rating import parse_book
 
 EXAMPLE = SHIPPED_CATALOGUE.with_name("catalogue.example.toml")
-BOOK = parse_book((Path(__file__).parents[3] / "ledger/src/ledger/price_books/2026-11-21.toml").read_text(), version=1)
+BOOK_PATH = Path(__file__).parents[3] / "ledger/src/ledger/price_books/2026-11-21.toml"
+BOOK = parse_book(BOOK_PATH.read_text(), version=1)
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -68,6 +69,33 @@ def test_nothing_of_the_example_can_make_a_loss_and_plans_earn_half_typically() 
         assert all((one.typical_bps or 0) >= 5_000 for one in found[plan_id].margins), plan_id
 
 
+def test_a_service_does_not_start_with_an_offer_that_can_make_a_loss(tmp_path: Path) -> None:
+    """(money.md 20)."""
+    dear, book = tmp_path / "dear.toml", tmp_path / "book.toml"
+    dear.write_text(EXAMPLE.read_text().replace('price = "12"', 'price = "0.50"'))
+    book.write_text(BOOK_PATH.read_text())
+
+    refuse_losses(checked(load_catalogue(EXAMPLE), book, at=AT))
+    with pytest.raises(CatalogueError, match="calls_25: can make a loss"):
+        refuse_losses(checked(load_catalogue(dear), book, at=AT))
+    with pytest.raises(CatalogueError, match="cannot be computed"):
+        checked(load_catalogue(EXAMPLE), tmp_path / "nowhere.toml", at=AT)
+
+
+def test_limits_per_member_and_call_and_seats_are_published(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.toml"
+    more = 'limits = { member_concurrency = 2, max_price = "0.75", '
+    path.write_text(EXAMPLE.read_text().replace("limits = { ", f"seats = 7\ntrial_days = 14\n{more}", 1))
+
+    plan = load_catalogue(path).plans["free"]
+    told = plan_published(Terms("free", 1, "", "usd", plan), effective_at=AT)
+
+    assert (told.limits.member_concurrency, told.limits.max_price_nano) == (2, 750_000_000)
+    assert (told.seats, told.trial_days) == (7, 14)
+    assert spec_digest(plan, "usd") != spec_digest(load_catalogue(EXAMPLE).plans["free"], "usd")
+    assert parse_spec("plan", spec_values(plan)) == plan
+
+
 def test_a_plan_that_bills_tokens_below_their_cost_is_a_loss() -> None:
     """(money.md 20)."""
     catalogue = load_catalogue(EXAMPLE)
@@ -84,6 +112,8 @@ def test_a_plan_that_bills_tokens_below_their_cost_is_a_loss() -> None:
         (("tokens = 100_000 }", 'tokens = 100_000, credits = "1" }'), "plans.free.allowances.0"),
         (('renewal = "ledger"', 'renewal = "never"'), "plans.free.renewal"),
         (("hundredths = 500", "hundredths = -1"), "plans.free.terms.weights.0.hundredths"),
+        (("concurrency = 2", "member_concurrency = 0"), "plans.free.limits.member_concurrency"),
+        (('price = "49"', 'price = "49"\ntrial_days = 7'), "plans.pro.*trial_days"),
         (('then = "block"', 'then = "shout"'), "plans.unlimited.soft_limits.1.then"),
     ],
 )

@@ -17,7 +17,8 @@ class LedgerSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="FAREGATE_LEDGER_")
 
-    database_url: SecretStr
+    database_url: SecretStr = Field(description="as the writer: a role that cannot change what is booked")
+    migration_url: SecretStr | None = Field(None, description="as the owner, for migrate and archive; else the same")
     price_book: Path = SHIPPED_BOOK
     books_years: int = Field(10, ge=1, description="how long charges are kept; older calls are not booked")
     margin_floor_bps: int | None = Field(None, description="a day's margin below this is told; none watches nothing")
@@ -26,6 +27,11 @@ class LedgerSettings(ServiceSettings):
     reconcile_settle_s: float = Field(3600.0, ge=60, description="after that the calls of a window have ended")
     archive_folder: Path = Field(Path("archive"), description="where usage detail goes that is older than its days")
     detail_days: int = Field(90, ge=1, description="how long usage detail is kept before it may be archived")
+
+    @property
+    def owners_url(self) -> str:
+        """For commands that make and drop tables."""
+        return (self.migration_url or self.database_url).get_secret_value()
 
     @property
     def gateways(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,8 +30,9 @@ ISSUER = "http://127.0.0.1:8080"
 class Running:
     """A ledger that is up, Kafka in front of it and its database behind."""
 
-    def __init__(self, stack: Stack, database_url: str, producer: Producer, connection: Connection) -> None:
-        self.stack, self.database_url, self.producer, self.connection = stack, database_url, producer, connection
+    def __init__(self, stack: Stack, urls: tuple[str, str], producer: Producer, connection: Connection) -> None:
+        self.stack, self.producer, self.connection = stack, producer, connection
+        self.owner_url, self.database_url = urls
         self.make = Factory(SystemClock())
         self.signer = Signer(issuer=ISSUER)
         self.http: httpx2.AsyncClient | None = None
@@ -113,22 +114,18 @@ class Running:
             process.wait(10)
 
 
-@pytest.fixture
-async def prepared(
-    stack: Stack, topics: list[str], database_url: str, skip_to_end: SkipToEnd
-) -> AsyncIterator[Running]:
-    """Kafka, a migrated database, and nothing running yet."""
+@asynccontextmanager
+async def on_database(stack: Stack, urls: tuple[str, str], skip_to_end: SkipToEnd) -> AsyncIterator[Running]:
     await skip_to_end("ledger")
     producer = Producer(stack.kafka_bootstrap, client_id="test")
-    connection = await connect(database_url)
-    yield Running(stack, database_url, producer, connection)
+    connection = await connect(urls[1])
+    yield Running(stack, urls, producer, connection)
     await connection.close()
     await producer.stop()
 
 
-@pytest.fixture
-async def running(prepared: Running) -> AsyncIterator[Running]:
-    """The app in this process, with prices and the default plan."""
+@asynccontextmanager
+async def with_app(prepared: Running) -> AsyncIterator[Running]:
     app = create_app(prepared.settings(), keys=prepared.signer)
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app)
@@ -136,6 +133,34 @@ async def running(prepared: Running) -> AsyncIterator[Running]:
             await prepared.send(prepared.make.plan())
             await prepared.until("SELECT count(*) > 0 FROM plan")
             yield prepared
+
+
+@pytest.fixture
+async def prepared(
+    stack: Stack, topics: list[str], owner_url: str, database_url: str, skip_to_end: SkipToEnd
+) -> AsyncIterator[Running]:
+    """Kafka, a migrated database, and nothing running yet."""
+    async with on_database(stack, (owner_url, database_url), skip_to_end) as made:
+        yield made
+
+
+@pytest.fixture
+async def running(prepared: Running) -> AsyncIterator[Running]:
+    """The app in this process, with prices and the default plan."""
+    async with with_app(prepared) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def running_for_all(
+    stack: Stack, topics: list[str], new_urls: Callable[[], Awaitable[tuple[str, str]]], skip_to_end: SkipToEnd
+) -> AsyncIterator[Running]:
+    """The same for a whole file, whose tests look at nothing but accounts of their own.
+
+    No other test of the file may start a ledger: they would take each other's partitions.
+    """
+    async with on_database(stack, await new_urls(), skip_to_end) as prepared, with_app(prepared) as made:
+        yield made
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 
 from ledger.adapters.gateways import GatewayJournals
+from ledger.adapters.usage_topic import UsageTopic
 from sandbox.testing import FreshDatabase
 
 
@@ -73,6 +75,7 @@ async def test_an_account_is_frozen_and_thawed_from_the_shell(running: Any) -> N
 
 async def test_archive_runs_with_nothing_to_do_and_refuses_too_young_detail(running: Any, tmp_path: Path) -> None:
     folder = {"FAREGATE_LEDGER_ARCHIVE_FOLDER": str(tmp_path / "archive")}
+    folder["FAREGATE_LEDGER_MIGRATION_URL"] = running.owner_url
 
     done = await command(running, "archive", "--json", **folder)
     refused = await command(running, "archive", "--before", "2999-01-01", **folder)
@@ -92,6 +95,20 @@ async def test_a_simulation_agrees_and_refuses_a_database_with_accounts(
 
     assert (json.loads(agreed.stdout)["accounts"], agreed.returncode) == (2, 0)
     assert (refused.returncode, "empty" in refused.stderr) == (2, True)
+
+
+async def test_the_topic_is_searched_for_calls_beside_the_consumer(running: Any) -> None:
+    account_id = await running.new_account()
+    usage, other = running.make.usage(account_id), running.make.usage(account_id)
+    await running.send(usage, other)
+    await running.booked(usage.id, other.id)
+    topic = UsageTopic(running.stack.kafka_bootstrap)
+
+    found = await topic.find({usage.id, uuid4()}, since=usage.admitted_at)
+    later = await topic.find({usage.id}, since=usage.admitted_at + timedelta(days=1))
+
+    assert [json.loads(record.value)["id"] for record in found] == [str(usage.id)]
+    assert later == []
 
 
 class _Tokens:

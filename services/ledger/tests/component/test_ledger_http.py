@@ -11,12 +11,15 @@ from asyncpg.exceptions import LockNotAvailableError
 from factories import CALL_NANO, CREDIT, allocated
 
 from kit.testing import Signer
-from ledger.adapters.positions import UsagePositions
 from ledger.entrypoints.operator import ROUTE
-from ledger.errors import BehindError
 
 BLOCKED = """SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM account%FOR UPDATE%'"""
+
+
+@pytest.fixture
+def running(running_for_all: Any) -> Any:
+    return running_for_all
 
 
 async def test_the_balance_names_plan_grants_and_version(running: Any) -> None:
@@ -273,18 +276,6 @@ async def test_a_snapshot_is_given_once_all_that_was_written_is_applied(running:
     assert (await running.post(f"/internal/accounts/{uuid4()}/snapshot", {}, token=token)).status_code == 404
     stranger = await running.post(f"/internal/accounts/{account_id}/snapshot", {}, token=running.owner(account_id))
     assert stranger.status_code == 401
-
-
-async def test_a_snapshot_is_refused_while_the_ledger_is_behind(prepared: Any) -> None:
-    """(money.md 29)."""
-    account_id = uuid4()
-    await prepared.send(prepared.make.usage(account_id))
-    positions = UsagePositions(prepared.stack.kafka_bootstrap, group="ledger")
-
-    with pytest.raises(BehindError) as caught:
-        await positions.wait_applied(account_id)
-    await positions.close()
-    assert caught.value.retry_after_s == 1
 
 
 async def test_health_readiness_and_the_openapi_document_answer(running: Any) -> None:

@@ -10,6 +10,8 @@ import pytest
 from factories import CALL_NANO, CREDIT
 
 from kit.metrics import CONFLICTS
+from ledger.adapters.positions import UsagePositions
+from ledger.errors import BehindError
 
 Published = Callable[..., Awaitable[list[dict[str, Any]]]]
 
@@ -70,6 +72,18 @@ async def test_other_content_and_broken_records_go_to_the_dlq_and_the_rest_is_ap
     assert CONFLICTS.labels("ledger", call.type)._value.get() == before + 1
     (charge,) = await running.connection.fetch("SELECT model FROM charge WHERE id = $1", call.id)
     assert charge["model"] == "claude-sonnet-4-5"
+
+
+async def test_a_snapshot_is_refused_while_the_ledger_is_behind(prepared: Any) -> None:
+    """(money.md 29)."""
+    account_id = uuid4()
+    await prepared.send(prepared.make.usage(account_id))
+    positions = UsagePositions(prepared.stack.kafka_bootstrap, group="ledger")
+
+    with pytest.raises(BehindError) as caught:
+        await positions.wait_applied(account_id)
+    await positions.close()
+    assert caught.value.retry_after_s == 1
 
 
 @pytest.mark.timeout(180)

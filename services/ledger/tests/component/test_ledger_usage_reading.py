@@ -21,6 +21,11 @@ MONEY_ROUTES: dict[str, dict[str, str]] = {
 
 
 @pytest.fixture
+def running(running_for_all: Any) -> Any:
+    return running_for_all
+
+
+@pytest.fixture
 async def used(running: Any) -> dict[str, Any]:
     """Six calls by two members with two keys on two models, one of them failed."""
     account_id, members, keys = await running.new_account(), [uuid4(), uuid4()], [uuid4(), uuid4()]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ class Killed(BaseException):
 class Store:
     """A ledger with a month of old calls, and the folder where they go."""
 
-    def __init__(self, ledger: Ledger, make: Factory, clock: ManualClock, folder: Path) -> None:
-        self.ledger, self.make, self.clock = ledger, make, clock
+    def __init__(self, ledger: Ledger, owner: Database, *, make: Factory, clock: ManualClock, folder: Path) -> None:
+        self.ledger, self.owner, self.make, self.clock = ledger, owner, make, clock
         self.folder = ArchiveFolder(folder)
         self.account_id = uuid4()
         self.sealed = 0
@@ -40,7 +41,7 @@ class Store:
         self.sealed += 1
 
     def archiving(self, folder: ArchiveFolder | None = None) -> Archiving:
-        return Archiving(self.ledger.database, self.clock, folder or self.folder, self.seal)
+        return Archiving(self.owner, self.clock, folder or self.folder, self.seal)
 
     async def fill(self, number: int = 50) -> None:
         async with self.ledger.database.transaction() as session:
@@ -61,13 +62,18 @@ class Store:
 
 
 @pytest.fixture
-async def store(bare_ledger: Ledger, make: Factory, clock: ManualClock, tmp_path: Path) -> Store:
+async def store(
+    bare_ledger: Ledger, owner_url: str, make: Factory, clock: ManualClock, tmp_path: Path
+) -> AsyncIterator[Store]:
     clock.instant = datetime.fromisoformat("2026-03-02T00:00:00+00:00")
     await bare_ledger.deliver(make.plan())
-    filled = Store(bare_ledger, make, clock, tmp_path / "archive")
+    # Only the owner of the tables drops a month's.
+    owner = Database(owner_url, source="ledger")
+    filled = Store(bare_ledger, owner, make=make, clock=clock, folder=tmp_path / "archive")
     await filled.fill()
     clock.advance(timedelta(days=130).total_seconds())
-    return filled
+    yield filled
+    await owner.close()
 
 
 async def test_a_month_that_is_over_moves_into_a_file_and_its_charges_stay(store: Store) -> None:
@@ -213,7 +219,8 @@ class LateFolder(ArchiveFolder):
             asyncio.run(self._deliver(self.late.pop()))
 
     async def _deliver(self, late: UsageRecorded) -> None:
-        database = Database(self.ledger.database.engine.url.render_as_string(hide_password=False), source="ledger")
+        url = self.ledger.database.engine.url.render_as_string(hide_password=False)
+        database = Database(url, source="ledger")
         other = Ledger(database, self.ledger.clock)
         await other.deliver(late)
         await database.close()

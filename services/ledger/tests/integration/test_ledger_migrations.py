@@ -63,8 +63,8 @@ async def test_charges_are_partitioned_by_the_month_in_their_id(database_url: st
 
 
 @pytest.mark.parametrize("statement", ["UPDATE transfer SET amount = 2", "DELETE FROM transfer", "TRUNCATE transfer"])
-async def test_transfers_are_only_ever_inserted(database_url: str, statement: str) -> None:
-    connection = await asyncpg.connect(database_url)
+async def test_transfers_are_only_ever_inserted(owner_url: str, statement: str) -> None:
+    connection = await asyncpg.connect(owner_url)
     await connection.execute(
         "INSERT INTO transfer (account_id, seq, source, target, unit, amount, kind, booked_at, effective_at)"
         " VALUES ($1, 1, 'trial', 'grant:1', 'credit', 1, 'topup', now(), now())",

@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from factories import CREDIT, Factory
+from factories import CALL_NANO, CREDIT, Factory
 from harness import Ledger
 
 from ledger.domain.margins import Margin, spread_fees
 from ledger.service.margins import watch_margins
+from ledger.service.refunding import Refund, Refunding
+from ledger.service.reporting import MarginQuery, Reporting
 
 NewAccount = Callable[[], Awaitable[UUID]]
 
@@ -76,3 +78,28 @@ async def test_a_day_below_the_floor_is_told_once_for_each_subject(bare_ledger: 
     assert {one["window_end"][:10] for one in told} == {(day + timedelta(days=1)).isoformat()}
     assert {one["revenue_nano"] for one in told} == {"0"}
     assert all(int(one["cost_nano"]) > 0 for one in told)
+
+
+async def test_what_is_refunded_was_not_earned_and_cost_all_the_same(bare_ledger: Ledger, make: Factory) -> None:
+    """(money.md 3, 23)."""
+    account_id, ledger = uuid4(), bare_ledger
+    await ledger.deliver(make.plan("paid", allowances=()), make.created(account_id), make.activated(account_id))
+    calls = [make.usage(account_id, plan_id="paid") for _ in range(2)]
+    await ledger.deliver(make.settled(account_id, 20 * CREDIT, paid_minor=1_000), *calls)
+    day = ledger.clock.now().date()
+
+    async def seen() -> tuple[int, int, int]:
+        query = MarginQuery(scope="plan", first=day, last=day + timedelta(days=1), after=None, limit=10)
+        async with ledger.database.reading() as session:
+            (one,) = await Reporting(ledger.clock).margins(session, query)
+        return one.revenue_nano, one.cost_nano, one.calls
+
+    # Half a dollar was paid for a credit.
+    assert await seen() == (CALL_NANO, 6_000_000, 2)
+    for amount_nano, revenue_nano in ((CALL_NANO // 3, CALL_NANO - CALL_NANO // 6), (None, CALL_NANO // 2)):
+        wanted = Refund(
+            account_id=account_id, request_id=calls[0].id, amount_nano=amount_nano, reason="a", actor_user_id=uuid4()
+        )
+        async with ledger.database.transaction() as session:
+            await Refunding(ledger.catalogue, ledger.clock).refund_call(session, wanted)
+        assert await seen() == (revenue_nano, 6_000_000, 2)

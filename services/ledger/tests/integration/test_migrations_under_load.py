@@ -29,18 +29,18 @@ async def filled(url: str, clock: ManualClock, make: Factory) -> Ledger:
 
 
 async def test_a_filled_ledger_goes_down_to_its_first_shape_and_up_again(
-    database_url: str, clock: ManualClock, make: Factory
+    owner_url: str, clock: ManualClock, make: Factory
 ) -> None:
-    ledger = await filled(database_url, clock, make)
+    ledger = await filled(owner_url, clock, make)
     counted = (
         'SELECT (SELECT count(*) FROM charge), (SELECT count(*) FROM transfer), (SELECT sum(remaining) FROM "grant")'
     )
     before = [tuple(row) for row in await ledger.rows(counted)]
-    revisions = ScriptDirectory.from_config(migrations.config(MIGRATIONS, database_url)).walk_revisions(FIRST, "heads")
+    revisions = ScriptDirectory.from_config(migrations.config(MIGRATIONS, owner_url)).walk_revisions(FIRST, "heads")
 
     for revision in [one for one in revisions if one.revision != FIRST]:
-        await asyncio.to_thread(migrations.downgrade, MIGRATIONS, database_url, str(revision.down_revision))
-    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, database_url)
+        await asyncio.to_thread(migrations.downgrade, MIGRATIONS, owner_url, str(revision.down_revision))
+    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, owner_url)
 
     after = [tuple(row) for row in await ledger.rows(counted)]
     await ledger.database.close()
@@ -48,25 +48,25 @@ async def test_a_filled_ledger_goes_down_to_its_first_shape_and_up_again(
 
 
 async def test_a_migration_that_gets_no_lock_gives_up_whole_and_succeeds_later(
-    database_url: str, clock: ManualClock, make: Factory, monkeypatch: pytest.MonkeyPatch
+    owner_url: str, clock: ManualClock, make: Factory
 ) -> None:
-    ledger = await filled(database_url, clock, make)
-    script = ScriptDirectory.from_config(migrations.config(MIGRATIONS, database_url))
+    ledger = await filled(owner_url, clock, make)
+    script = ScriptDirectory.from_config(migrations.config(MIGRATIONS, owner_url))
     newest = script.get_current_head()
     assert newest is not None
-    await asyncio.to_thread(migrations.downgrade, MIGRATIONS, database_url, "2026_11_21_1730")
-    writer = await asyncpg.connect(database_url)
+    await asyncio.to_thread(migrations.downgrade, MIGRATIONS, owner_url, "2026_11_21_1730")
+    writer = await asyncpg.connect(owner_url)
     held = writer.transaction()
     await held.start()
     await writer.execute("UPDATE account SET version = version + 1")
 
     with pytest.raises(DBAPIError, match="lock timeout"):
-        await asyncio.to_thread(migrations.upgrade, MIGRATIONS, database_url)
+        await asyncio.to_thread(migrations.upgrade, MIGRATIONS, owner_url)
     assert not await writer.fetchval("SELECT to_regclass('charge_correction') IS NOT NULL")
     # The writer never waited for the migration that waited for it.
     await writer.execute("UPDATE account SET version = version + 1")
     await held.commit()
-    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, database_url)
+    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, owner_url)
 
     assert await writer.fetchval("SELECT to_regclass('charge_correction') IS NOT NULL")
     await writer.close()

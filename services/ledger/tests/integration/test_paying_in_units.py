@@ -184,6 +184,25 @@ async def test_a_calls_allocation_is_burnt_first_in_whatever_order_calls_end(
     assert await moved(ledger, on_tokens) == [("grant", "used", "token", 1_000)]
 
 
+@pytest.mark.parametrize(("tokens", "left_nano", "debt_nano"), [(100, 4_999_655_000, 0), (2_000_000, 0, 1_900_000_000)])
+async def test_a_confirmation_larger_than_what_was_pending_burns_on_and_the_rest_is_debt(
+    ledger: Ledger, make: Factory, account: NewAccount, tokens: int, left_nano: int, debt_nano: int
+) -> None:
+    """(money.md 8, 9, 20): pay per use. What is held for a call is pending, its event confirms it, once."""
+    account_id = await account()
+    trial = UUID((await ledger.snapshots(account_id))[-1]["slices"][0]["slice_id"])
+    held = (Allocation(slice_id=trial, unit=Unit.CREDIT, amount=300_000),)
+    call = make.usage(account_id, tokens=tokens, allocation=held)
+
+    await ledger.deliver(call)
+    await ledger.deliver(call)
+
+    assert await ledger.debt(account_id) == debt_nano
+    assert await ledger.available(account_id) == left_nano
+    assert str(call.id) in {one for sent in await ledger.snapshots(account_id) for one in sent["applied"]}
+    assert (await charge_of(ledger, call)).price_nano == tokens * 3450
+
+
 async def test_tokens_are_weighed_as_the_stamped_plan_version_says(
     ledger: Ledger, make: Factory, account: NewAccount, plan_id: str
 ) -> None:

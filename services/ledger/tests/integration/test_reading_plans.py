@@ -84,7 +84,7 @@ Asked = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[str]]
 
 
 @pytest.fixture
-async def heavy(bare_ledger: Ledger, make: Factory, database_url: str) -> tuple[Ledger, UUID]:
+async def heavy(bare_ledger: Ledger, make: Factory, owner_url: str) -> tuple[Ledger, UUID]:
     """An account with many calls of the last 29 days, and marks on the way."""
     account_id, month_s = uuid4(), 30 * 24 * 3600.0
     bare_ledger.clock.advance(-month_s)
@@ -102,7 +102,7 @@ async def heavy(bare_ledger: Ledger, make: Factory, database_url: str) -> tuple[
         "grant_text": str(grant.id),
         "key": uuid4(),
     }
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(owner_url)
     for statement in FILL:
         await connection.execute(re.sub(r"(?<![:a-z]):([a-z_]+)", lambda name: literal(values[name[1]]), statement))
     await mark_balances(bare_ledger.database)

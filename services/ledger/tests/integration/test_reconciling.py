@@ -1,5 +1,6 @@
 """Journalled admissions = charges + set aside + parked, per gateway instance and window (money.md 31)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from ledger.domain.reconciling import Window
 from ledger.repository.accounts import insert_account
 from ledger.service.booking import Booking
 from ledger.service.reconciling import Reconciling
-from ledger.service.repairing import Repairing
+from ledger.service.repairing import Repaired, Repairing
 from ledger.service.scheduling import ReconcileSchedule
 
 GATEWAY = "gateway-1"
@@ -85,6 +86,10 @@ class Scene:
         if journalled:
             self.witness.ids.setdefault(GATEWAY, {})[usage.id] = usage.admitted_at
         return usage
+
+    def repairing(self) -> Repairing:
+        booking = Booking(self.ledger.catalogue, self.clock, 10)
+        return Repairing(self.ledger.database, self.clock, self.ledger.consumer, booking)
 
     async def differences(self) -> list[Any]:
         return await self.ledger.rows("SELECT * FROM outbox WHERE topic = 'ledger.reconciliation-differed.v1'")
@@ -221,15 +226,43 @@ async def test_repair_applies_what_waits_without_need_and_what_decodes_now(scene
     scene.witness.set_aside(letter)
     scene.witness.set_aside(broken, broken.encode("gateway").replace(b'"completed"', b'"exploded"'))
     await scene.count(3)
-    booking = Booking(scene.ledger.catalogue, scene.clock, 10)
-    repairing = Repairing(scene.ledger.database, scene.clock, scene.ledger.consumer, booking)
 
-    repaired = await repairing.repair(scene.window, scene.witness.letters)
+    repaired = await scene.repairing().repair(scene.window, scene.witness.letters)
 
     assert (repaired.parked, repaired.dead_letters) == (1, 1)
     assert repaired.refused == [f"{broken.id}: gateway.usage-recorded.v1: invalid fields: outcome"]
     (found,) = await scene.reconciling.reconcile(scene.window)
     assert (found.booked, found.parked, found.set_aside, found.is_equal) == (2, 0, 1, True)
+
+
+async def test_repair_ends_a_call_whose_event_the_topic_still_has_and_names_the_others(scene: Scene) -> None:
+    """(money.md 31): an orphan report and a real end are both ends."""
+    account_id = await new_account(scene)
+    lost, orphan, gone = scene.usage(account_id), scene.usage(account_id), scene.usage(account_id)
+    kept = [lost, scene.make.orphaned(orphan)]
+    await scene.count(3)
+    (found,) = await scene.reconciling.reconcile(scene.window)
+    repaired, repairing = Repaired(), scene.repairing()
+
+    for _ in range(2):
+        await repairing.end_missing(found.missing, topic=Kept(kept), since=scene.window.start, repaired=repaired)
+
+    assert (repaired.found_again, repaired.nowhere) == (4, [gone.id, gone.id])
+    (found,) = await scene.reconciling.reconcile(scene.window)
+    assert (found.booked, found.missing) == (2, (gone.id,))
+    rows = await scene.ledger.rows("SELECT outcome, price_nano > 0 AS paid FROM charge ORDER BY outcome")
+    assert [tuple(row) for row in rows] == [("completed", True), ("orphaned", False)]
+
+
+class Kept:
+    """A topic that holds these."""
+
+    def __init__(self, events: list[UsageRecorded]) -> None:
+        self.events = events
+
+    async def find(self, call_ids: Collection[UUID], *, since: datetime) -> list[StoredRecord]:
+        kept = [one for one in self.events if one.id in call_ids]
+        return [StoredRecord(one.type, 0, n, one.key.encode(), one.encode("gateway")) for n, one in enumerate(kept)]
 
 
 async def test_the_schedule_looks_at_each_settled_window_once_and_at_a_differing_one_again(scene: Scene) -> None:

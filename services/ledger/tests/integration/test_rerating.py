@@ -12,11 +12,12 @@ from harness import Ledger
 from contracts.gateway import Counts, IterationCounts
 from kit.clock import ManualClock
 from ledger.domain.rerating import Booked, Rerater
-from ledger.errors import UnknownPriceBookError
+from ledger.errors import RefundError, UnknownPriceBookError
 from ledger.repository.rerating import Span
 from ledger.service.catalogue import publish_book
 from ledger.service.refunding import Refund, Refunding
 from ledger.service.rerating import Rerating
+from ledger.service.verifying import Verifying
 from ledger.settings import SHIPPED_BOOK
 from rating import TokenCounts, Usage, charge, parse_book
 
@@ -158,14 +159,12 @@ async def test_debt_that_a_call_made_is_forgiven_first(bench: Bench, account: Ne
     assert await bench.ledger.debt(account_id) == 0
 
 
-async def test_a_run_that_was_cut_off_goes_on_and_corrects_each_call_once(
-    bench: Bench, account: NewAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_that_was_cut_off_goes_on_and_corrects_each_call_once(bench: Bench, account: NewAccount) -> None:
     account_id = await account()
     calls = [bench.make.usage(account_id) for _ in range(7)]
     await bench.ledger.deliver(*calls)
     version = await bench.publish(input_credits="1.5")
-    monkeypatch.setattr("ledger.service.rerating.BOOKED_AT_ONCE", 3)
+    rerating = Rerating(bench.ledger.database, bench.ledger.catalogue, bench.clock, booked_at_once=3)
 
     def stop(charges: int) -> None:
         if charges >= 3:
@@ -173,8 +172,8 @@ async def test_a_run_that_was_cut_off_goes_on_and_corrects_each_call_once(
 
     span = bench.span(account_id)
     with pytest.raises(KeyboardInterrupt):
-        await bench.rerating.book(span, version=version, progress=stop)
-    rest = await bench.rerating.book(span, version=version)
+        await rerating.book(span, version=version, progress=stop)
+    rest = await rerating.book(span, version=version)
 
     assert (rest.resumed, rest.charges) == (True, 4)
     assert await bench.corrections(account_id) == [(1, HALF_NANO)] * 7
@@ -190,6 +189,67 @@ async def test_a_call_that_was_refunded_is_not_given_back_twice(bench: Bench, ac
     await bench.rerating.book(bench.span(account_id), version=version)
 
     assert await bench.ledger.available(account_id) == 5 * CREDIT
+
+
+async def test_the_days_sums_follow_and_so_does_what_was_earned(bench: Bench, account: NewAccount) -> None:
+    """(money.md 3): a bundle of 10 credits was bought for 10 dollars, so what it loses was earned once."""
+    account_id = await account()
+    await bench.ledger.adjust(account_id, -5 * CREDIT)
+    key = uuid4()
+    paid = bench.make.settled(account_id)
+    calls = [bench.make.usage(account_id, api_key_id=key), bench.make.usage(account_id)]
+    await bench.ledger.deliver(paid, *calls)
+    cheaper, dearer = await bench.publish(input_credits="1.5"), await bench.publish(input_credits="9")
+
+    days = []
+    for version in (cheaper, dearer, 1):
+        await bench.rerating.book(bench.span(account_id), version=version)
+        rows = await bench.ledger.rows(
+            "SELECT calls, price_nano, cost_nano, recognised_nano FROM usage_day WHERE account_id = :id", id=account_id
+        )
+        assert len(set(map(tuple, rows))) == 1
+        assert len(rows) == 2, "one per key"
+        days.append(tuple(rows[0]))
+
+    assert days == [(1, price, cost, price) for price, cost in RERATED]
+    assert (await Verifying(bench.ledger.database).verify_account(account_id)).findings == []
+
+
+RERATED = ((HALF_NANO, 1_500_000), (3 * CALL_NANO, 9_000_000), (CALL_NANO, 3_000_000))
+
+
+async def test_what_was_given_anew_is_not_given_again(bench: Bench, account: NewAccount, clock: ManualClock) -> None:
+    """(money.md 23): a refund into a new grant counts as given back, though the grant that paid is over."""
+    account_id = await account()
+    usage = bench.make.usage(account_id)
+    await bench.ledger.deliver(usage)
+    version = await bench.publish(input_credits="1.5")
+    clock.advance(timedelta(days=20).total_seconds())
+    await _refund(bench, account_id, usage.id)
+
+    await bench.rerating.book(bench.span(account_id), version=version)
+
+    assert await bench.ledger.available(account_id) == CALL_NANO
+    with pytest.raises(RefundError):
+        await _refund(bench, account_id, usage.id)
+
+
+async def test_what_a_correction_charged_is_the_first_to_be_given_back(bench: Bench, account: NewAccount) -> None:
+    account_id = await account()
+    usage = bench.make.usage(account_id, tokens=5 * CREDIT // 3450)
+    await bench.ledger.deliver(usage)
+    dearer, nearly = await bench.publish(input_credits="3.3"), await bench.publish(input_credits="3.1")
+    cheaper = await bench.publish(input_credits="2.9")
+
+    for version in (cheaper, dearer, nearly):
+        await bench.rerating.book(bench.span(account_id), version=version)
+
+    # The trial got back what it had given too much, gave it again, and was not given more than it had.
+    (trial,) = await bench.ledger.rows(
+        'SELECT amount, remaining, burnt FROM "grant" WHERE account_id = :id', id=account_id
+    )
+    assert (trial.remaining, trial.burnt) == (0, trial.amount)
+    assert await bench.ledger.debt(account_id) == usage.counts.input_tokens * 3565 - trial.amount
 
 
 async def test_an_unknown_version_is_refused_and_an_unpriced_call_stays(bench: Bench, account: NewAccount) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from factories import CREDIT, Factory
+from factories import CREDIT, MODEL, Factory
 from harness import Ledger
 
 from kit.clock import ManualClock
@@ -18,9 +18,13 @@ from kit.database import Database
 from ledger.domain.chain import GENESIS, extend
 from ledger.domain.transfers import Transfer
 from ledger.domain.verification import Report
+from ledger.repository.rerating import Span
+from ledger.service.catalogue import publish_book
 from ledger.service.chaining import chain_older
+from ledger.service.rerating import Rerating
 from ledger.service.sealing import Sealing
 from ledger.service.verifying import Verifying
+from ledger.settings import SHIPPED_BOOK
 from sandbox.stack import Stack
 
 
@@ -51,6 +55,17 @@ class Books:
 
     async def verify(self) -> Report:
         return await Verifying(self.ledger.database, span_accounts=1).verify_all()
+
+    async def rerate(self, account_id: UUID) -> None:
+        """The model becomes half as dear, from the beginning."""
+        ledger, now = self.ledger, self.ledger.clock.now()
+        shipped = SHIPPED_BOOK.read_text()
+        start = shipped.index(f"[models.{MODEL}]")
+        text = shipped[:start] + shipped[start:].replace('input = "3"', 'input = "1.5"', 1)
+        async with ledger.database.transaction() as session:
+            book = await publish_book(session, text, now=now, effective_at=now + timedelta(minutes=6))
+        span = Span(now - timedelta(days=9), now, account_id)
+        await Rerating(ledger.database, ledger.catalogue, ledger.clock).book(span, version=book.version)
 
     async def call(self, account_id: UUID) -> UUID:
         call: UUID = await self.intruder.fetchval(
@@ -189,29 +204,106 @@ async def test_a_chain_that_was_made_anew_is_found_by_its_seal(books: Books) -> 
     assert report.findings[0].account_id == victim
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE transfer SET amount = 2",
-        "UPDATE transfer SET hash = NULL",
-        "DELETE FROM transfer",
-        "TRUNCATE transfer",
-        "UPDATE charge SET price_nano = 1",
-        "DELETE FROM charge",
-        "TRUNCATE charge",
-        "UPDATE sealed_head SET sequence = 1",
-        "DELETE FROM sealed_head",
-    ],
-)
-async def test_the_services_own_role_cannot_change_what_is_booked(
-    books: Books, database_url: str, statement: str
+REFUSED = [
+    "UPDATE transfer SET amount = 2",
+    "UPDATE transfer SET hash = NULL",
+    "DELETE FROM transfer",
+    "TRUNCATE transfer",
+    "UPDATE charge SET price_nano = 1",
+    "DELETE FROM charge",
+    "TRUNCATE charge",
+    "UPDATE sealed_head SET sequence = 1",
+    "DELETE FROM sealed_head",
+]
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+async def test_not_even_the_owner_changes_what_is_booked_by_mistake(
+    books: Books, owner_url: str, statement: str
 ) -> None:
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(owner_url)
     try:
         with pytest.raises(asyncpg.exceptions.RestrictViolationError, match="only ever inserted"):
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_the_services_own_role_may_not_change_what_is_booked(books: Books, database_url: str) -> None:
+    """By privilege: a trigger that somebody dropped would change nothing."""
+    written = [*REFUSED, *FORBIDDEN]
+    await books.intruder.execute("ALTER TABLE transfer DISABLE TRIGGER ALL")
+    connection = await asyncpg.connect(database_url)
+    try:
+        for statement in written:
+            with pytest.raises(asyncpg.exceptions.InsufficientPrivilegeError):
+                await connection.execute(statement)
+        part = await connection.fetchval("SELECT relid::text FROM pg_partition_tree('charge') WHERE isleaf LIMIT 1")
+        for statement in (f"UPDATE {part} SET price_nano = 1", f"DELETE FROM {part}", f"DROP TABLE {part}"):
+            with pytest.raises(asyncpg.exceptions.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+    assert (await books.verify()).is_sound
+
+
+FORBIDDEN = [
+    "DELETE FROM charge_correction",
+    "UPDATE charge_correction SET n = 9",
+    "DELETE FROM audit_record",
+    "UPDATE audit_record SET action = ''",
+    "UPDATE adjustment SET reason = ''",
+    "DELETE FROM account",
+    'DELETE FROM "grant"',
+    "ALTER TABLE transfer DISABLE TRIGGER transfer_is_final",
+    "DROP TRIGGER charge_stands ON charge",
+    "CREATE TABLE mine (id integer)",
+    "UPDATE alembic_version SET version_num = 'x'",
+]
+
+
+async def test_the_functions_that_change_a_charge_change_no_other(books: Books, database_url: str) -> None:
+    """Only the transaction that claimed a call says in what it was paid, and only an orphan is replaced."""
+    account, call = books.accounts[0], await books.call(books.accounts[0])
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "SELECT settle_charges(ARRAY[$1::uuid], ARRAY[$2::uuid], '{7}', '{7}', '{7}', '{7}', '{7}')", account, call
+    )
+    await connection.execute(
+        "SELECT replace_orphans(ARRAY[$1::uuid], ARRAY[$2::uuid], '{x}', '{completed}', '{7}', '{7}', '{1}', '{p}',"
+        " '{1}', '{0}', '{m}', ARRAY[now()], now())",
+        account,
+        call,
+    )
+    await connection.execute("SELECT link_transfers($1, '{1}', '{x}')", account)
+    await connection.close()
+
+    assert (await books.verify()).is_sound
+
+
+CORRECTED: dict[str, tuple[str, str]] = {
+    "its price": ("UPDATE charge_correction SET price_nano = price_nano + 1", "correction 1"),
+    "its cost": ("UPDATE charge_correction SET cost_nano = cost_nano - 1", "correction 1"),
+    "its number": ("UPDATE charge_correction SET n = 2", "correction 2"),
+    "its transfers": ("UPDATE charge_correction SET last_seq = last_seq - 1", "correction 1"),
+    "itself": ("DELETE FROM charge_correction", "transfer"),
+}
+
+
+async def test_a_correction_that_was_tampered_with_is_named(books: Books) -> None:
+    await books.rerate(books.accounts[1])
+    assert (await books.verify()).findings == []
+    for statement, subject in CORRECTED.values():
+        await books.intruder.execute("CREATE TEMPORARY TABLE kept AS SELECT * FROM charge_correction")
+        await books.tamper(f"{statement} WHERE account_id = $1", books.accounts[1])
+
+        found = [one for one in (await books.verify()).findings if one.check == "correction"]
+
+        assert any(one.subject.startswith(subject) for one in found), (statement, found)
+        await books.tamper("DELETE FROM charge_correction WHERE account_id = $1", books.accounts[1])
+        await books.intruder.execute("INSERT INTO charge_correction SELECT * FROM kept")
+        await books.intruder.execute("DROP TABLE kept")
+    assert (await books.verify()).is_sound
 
 
 async def test_transfers_from_before_the_chain_are_hashed_by_command_and_when_their_account_is_booked_to(

@@ -231,6 +231,30 @@ def test_what_falls_into_an_expired_grant_becomes_an_adjustment_of_thirty_days()
     assert anew.expires_at == later.now + timedelta(days=30)
 
 
+@pytest.mark.parametrize(
+    ("starts", "ends", "following"),
+    [
+        ("2027-01-31", "2027-02-28", ["2027-03-31", "2027-04-30", "2027-05-31"]),
+        ("2027-01-30", "2027-02-28", ["2027-03-30", "2027-04-30", "2027-05-30"]),
+        ("2027-01-15", "2027-02-15", ["2027-03-15", "2027-04-15", "2027-05-15"]),
+        # Cut short by a change of the plan: its end tells the day.
+        ("2027-01-25", "2027-02-10", ["2027-03-10", "2027-04-10", "2027-05-10"]),
+    ],
+)
+def test_a_subscriptions_next_periods_keep_its_day_until_billing_tells_them(
+    starts: str, ends: str, following: list[str]
+) -> None:
+    row = account()
+    row.plan_id, row.plan_version, row.subscription_id = "p", 1, "sub"
+    row.period_start, row.period_end = (datetime.fromisoformat(f"{day}T10:00:00+00:00") for day in (starts, ends))
+    found = []
+    for _ in following:
+        settle(AccountBook(row, [], now=row.period_end), plan(renewal="subscription"))
+        found.append(row.period_end.date().isoformat())
+
+    assert found == following
+
+
 @given(st.datetimes(FIRST, LAST), st.lists(st.integers(1, 70), max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_it_does_not_matter_when_or_how_often_time_is_looked_at(start: datetime, waits: list[int]) -> None:

@@ -16,7 +16,20 @@ LEAST_PRICE_MINOR: Final = 50
 """Stripe takes no smaller payment in US dollars."""
 
 LATER: Final = frozenset(
-    {"tokens", "requests", "roll_over", "roll_over_cap_percent", "renewal", "kind", "soft_limits", "terms"}
+    {
+        "tokens",
+        "requests",
+        "roll_over",
+        "roll_over_cap_percent",
+        "renewal",
+        "kind",
+        "soft_limits",
+        "terms",
+        "member_concurrency",
+        "max_price",
+        "trial_days",
+        "seats",
+    }
 )
 
 OfferId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
@@ -67,16 +80,22 @@ class AllowanceSpec(Measured):
 
 
 class LimitsSpec(Spec):
-    """None is unlimited."""
+    """None is unlimited; `max_price` is the most that one call may cost."""
 
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
     concurrency: int | None = Field(None, ge=1)
+    member_concurrency: int | None = Field(None, ge=1)
     max_tokens: int | None = Field(None, ge=1)
+    max_price_nano: NanoText | None = Field(None, alias="max_price", gt=0)
 
 
 class PlanSpec(Spec):
-    """A plan; `default` is the one that a newly activated account gets."""
+    """A plan; `default` is the one that a newly activated account gets.
+
+    `seats` is how many members an account of the plan may have, `trial_days` how long a plan without a price is one
+    for trying; both are told to the other services.
+    """
 
     name: Name
     default: bool = False
@@ -91,6 +110,8 @@ class PlanSpec(Spec):
     kind: Literal["plan", "pay_per_use"] = "plan"
     soft_limits: tuple[SoftLimitSpec, ...] = ()
     terms: TermsSpec = TermsSpec()
+    trial_days: int | None = Field(None, ge=1, le=366)
+    seats: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _gives_something(self) -> Self:
@@ -121,6 +142,8 @@ class PlanSpec(Spec):
             raise ValueError('interval: a plan with a price is paid per "month" or "year"')
         if len(self.allowances) != 1 or self.allowances[0].valid_days is not None:
             raise ValueError("allowances: a plan with a price has one allowance, without valid_days")
+        if self.trial_days is not None:
+            raise ValueError("trial_days: a plan with a price is paid from its first day")
         if self.renewal == "ledger":
             raise ValueError("renewal: who pays a plan renews it, by its subscription")
         if self.default:
@@ -172,6 +195,8 @@ def spec_values(spec: OfferSpec) -> dict[str, Any]:
 
 def _without_silence(values: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in values.items() if name not in LATER or name in said}
+    if "limits" in kept:
+        kept["limits"] = _without_silence(kept["limits"], said.get("limits", {}))
     if "allowances" in kept:
         pairs = zip(kept["allowances"], said.get("allowances", ()), strict=True)
         kept["allowances"] = [_without_silence(value, told) for value, told in pairs]

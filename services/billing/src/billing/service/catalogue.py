@@ -78,7 +78,7 @@ def plan_published(terms: Terms, *, effective_at: datetime) -> PlanPublished:
             for allowance in plan.allowances
         ),
         models=plan.models,
-        limits=Limits(**plan.limits.model_dump()),
+        limits=Limits(**dict(plan.limits)),
         admission=plan.admission,
         markup_bps=plan.markup_bps,
         effective_at=effective_at,
@@ -86,6 +86,8 @@ def plan_published(terms: Terms, *, effective_at: datetime) -> PlanPublished:
         soft_limits=tuple(published_limit(limit) for limit in plan.soft_limits),
         renewal=plan.renewal,
         kind=plan.kind,
+        trial_days=plan.trial_days,
+        seats=plan.seats,
     )
 
 

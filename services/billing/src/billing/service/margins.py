@@ -1,13 +1,15 @@
 """What offers earn before they are sold: at worst and typically, per model (money.md 20)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from billing.domain.catalogue import BundleSpec, Catalogue, OfferSpec, PlanSpec
+from billing.errors import CatalogueError
 from contracts.money import Unit
-from rating import PriceBook
+from rating import PriceBook, RatingError, parse_book
 from rating.margin import Margin, SoldUnits, worst_margin
 from rating.plan_tokens import Weight
 
@@ -37,6 +39,22 @@ def margins(catalogue: Catalogue, book: PriceBook, *, at: datetime) -> list[Offe
         )
         for offer_id, spec in catalogue.offers().items()
     ]
+
+
+def checked(catalogue: Catalogue, price_book: Path, *, at: datetime) -> list[OfferMargins]:
+    """The margins at the prices in a file; raises `CatalogueError` where they cannot be computed."""
+    try:
+        return margins(catalogue, parse_book(price_book.read_text(encoding="utf-8"), version=1), at=at)
+    except (RatingError, OSError) as error:
+        raise CatalogueError(f"{price_book}: margins cannot be computed: {error}") from error
+
+
+def refuse_losses(found: Iterable[OfferMargins]) -> None:
+    """Raise `CatalogueError` that names each offer which can make a loss."""
+    losses = [offer for offer in found if offer.is_loss]
+    if losses:
+        worst = [f"{one.offer_id}: can make a loss with {one.margins[0].model}" for one in losses]
+        raise CatalogueError("\n".join([*worst, "FAREGATE_BILLING_SELL_AT_A_LOSS=true publishes it all the same"]))
 
 
 def _worst_of(

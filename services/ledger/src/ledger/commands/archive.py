@@ -32,7 +32,7 @@ def archive(
         )
         return await archiving.archive(before=limit)
 
-    done = run(work)
+    done = run(work, as_owner=True)
     if as_json:
         show_json([shown(one) for one in done])
         return

@@ -1,12 +1,13 @@
 """`python -m ledger reconcile`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import httpx2
 import typer
 
 from kit.database import Database
 from ledger.adapters.dead_letters import DeadLetters
+from ledger.adapters.usage_topic import UsageTopic
 from ledger.app import build_journals, build_use_cases
 from ledger.commands.running import DIFFERS, instant, run, show_json
 from ledger.domain.reconciling import Reconciliation, Window
@@ -16,6 +17,9 @@ from ledger.service.reconciling import Reconciling
 from ledger.service.repairing import Repaired, Repairing
 from ledger.settings import LedgerSettings
 
+NOWHERE: Final = (
+    "its end is in the topic neither and a journal names no account; start its gateway or adopt its journal"
+)
 Found = tuple[list[Reconciliation], Repaired | None]
 
 
@@ -33,12 +37,17 @@ def reconcile(
         clock, letters = settings.clock(), DeadLetters(settings.kafka_bootstrap)
         async with httpx2.AsyncClient() as http:
             reconciling = Reconciling(database, clock, build_journals(settings, http), letters)
-            repaired = None
-            if repair:
-                use = build_use_cases(settings, clock, Catalogue())
-                repairing = Repairing(database, clock, build_consumer(use), use.booking)
-                repaired = await repairing.repair(wanted, await letters.read())
-            return await reconciling.reconcile(wanted, instance=instance), repaired
+            if not repair:
+                return await reconciling.reconcile(wanted, instance=instance), None
+            use = build_use_cases(settings, clock, Catalogue())
+            repairing = Repairing(database, clock, build_consumer(use), use.booking)
+            repaired = await repairing.repair(wanted, await letters.read())
+            found = await reconciling.reconcile(wanted, instance=instance)
+            if missing := [call_id for one in found for call_id in one.missing]:
+                topic = UsageTopic(settings.kafka_bootstrap)
+                await repairing.end_missing(missing, topic=topic, since=wanted.start, repaired=repaired)
+                found = await reconciling.reconcile(wanted, instance=instance)
+            return found, repaired
 
     found, repaired = run(work)
     if as_json:
@@ -61,9 +70,12 @@ def _window(text: str) -> Window:
 
 def _tell(found: list[Reconciliation], repaired: Repaired | None) -> None:
     if repaired is not None:
-        typer.echo(f"repaired: {repaired.parked} parked events, {repaired.dead_letters} dead letters")
+        counted = f"{repaired.parked} parked events, {repaired.dead_letters} dead letters"
+        typer.echo(f"repaired: {counted}, {repaired.found_again} found in the topic")
         for refused in repaired.refused:
             typer.echo(f"  still refused: {refused}", err=True)
+        for call_id in repaired.nowhere:
+            typer.echo(f"  cannot be ended here, {NOWHERE}: {call_id}", err=True)
     for one in found:
         admitted = one.admitted if one.journalled is None else one.journalled
         typer.echo(
@@ -102,4 +114,10 @@ def _shown(one: Reconciliation) -> dict[str, Any]:
 def _shown_repairs(repaired: Repaired | None) -> dict[str, Any] | None:
     if repaired is None:
         return None
-    return {"parked": repaired.parked, "dead_letters": repaired.dead_letters, "refused": repaired.refused}
+    return {
+        "parked": repaired.parked,
+        "dead_letters": repaired.dead_letters,
+        "found_again": repaired.found_again,
+        "refused": repaired.refused,
+        "nowhere": repaired.nowhere,
+    }

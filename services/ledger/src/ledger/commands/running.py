@@ -23,15 +23,17 @@ DIFFERS: Final = 1
 REFUSED: Final = 2
 
 
-def run(work: Callable[[LedgerSettings, Database], Awaitable[T]]) -> T:
-    """Run with a small pool; what the domain refuses ends the command with its code and words."""
+def run(work: Callable[[LedgerSettings, Database], Awaitable[T]], *, as_owner: bool = False) -> T:
+    """Run with a small pool; what the domain refuses ends the command with its code and words.
+
+    `as_owner`: the work drops tables, which the service's own role may not.
+    """
     settings = load(LedgerSettings, service="ledger")
     logging.configure("ledger", settings.log_level)
 
     async def whole() -> T:
-        database = Database(
-            settings.database_url.get_secret_value(), source="ledger", pool_size=4, command_timeout_s=PATIENCE_S
-        )
+        url = settings.owners_url if as_owner else settings.database_url.get_secret_value()
+        database = Database(url, source="ledger", pool_size=4, command_timeout_s=PATIENCE_S)
         try:
             return await work(settings, database)
         finally:

@@ -33,8 +33,16 @@ def extend(head: bytes, transfers: Iterable[Transfer]) -> list[bytes]:
 
 def canonical(transfer: Transfer) -> bytes:
     """All that a transfer says; no two rows share these bytes."""
-    booked_at, effective_at = transfer[11], transfer[12]
+    account, seq, source, target, unit, amount, kind, charge, grant, reference, balance, booked_at, effective_at = (
+        transfer
+    )
     if booked_at.tzinfo is not UTC or effective_at.tzinfo is not UTC:
-        transfer = transfer._replace(booked_at=booked_at.astimezone(UTC), effective_at=effective_at.astimezone(UTC))
+        booked_at, effective_at = booked_at.astimezone(UTC), effective_at.astimezone(UTC)
     # The driver's UUIDs are a class of their own, which the serialiser does not know.
-    return orjson.dumps(tuple(transfer), default=str)
+    charge_id, grant_id = None if charge is None else str(charge), None if grant is None else str(grant)
+    return orjson.dumps(
+        (
+            str(account), seq, source, target, unit, amount, kind, charge_id, grant_id, reference, balance,
+            booked_at, effective_at,
+        )
+    )  # fmt: skip

@@ -6,7 +6,6 @@ from contracts.money import Unit
 from ledger.domain.grants import Grant
 from ledger.domain.overage import Accrual, AccrualKey, hour_of
 from ledger.domain.page import Page
-from ledger.domain.plans import NANO_PER_MINOR
 from ledger.domain.pricing import RatedCall
 from ledger.domain.transfers import (
     BREAKAGE,
@@ -22,6 +21,8 @@ from ledger.domain.transfers import (
 from rating.burning import Burn, Room, Value, burn, ceil_of
 
 NOWHERE: Final = "no-plan"
+_transfer: Final = tuple.__new__
+"""What `Transfer._make` comes to, without its checks."""
 
 
 class Charging(Page):
@@ -57,7 +58,7 @@ class Charging(Page):
         account.transfer_seq = seq = account.transfer_seq + 1
         cost_nano, unit, kind, at = call.cost_nano, Unit.CREDIT, TransferKind.COST, event.admitted_at
         row = (account.id, seq, source, PROVIDER, unit, cost_nano, kind, event.id, None, None, None, self.now, at)
-        self.transfers.append(Transfer._make(row))
+        self.transfers.append(_transfer(Transfer, row))
 
     def _pay(self, call: RatedCall) -> int:
         """Returns the plan tokens that the call counts, where anything counts them."""
@@ -157,8 +158,7 @@ class Charging(Page):
             self._revive(grant, amount - grant.remaining, reference=f"call:{call.event.id}")
         before, grant.burnt = grant.burnt, grant.burnt + amount
         if grant.paid_minor:
-            paid_nano = grant.paid_minor * NANO_PER_MINOR
-            call.recognised_nano += paid_nano * grant.burnt // grant.amount - paid_nano * before // grant.amount
+            call.recognised_nano += grant.recognised_nano(grant.burnt) - grant.recognised_nano(before)
         unit, event, account, now = grant.unit, call.event, self.account, self.now
         target = revenue_account(call.model) if unit is Unit.CREDIT else used_account(call.model)
         grant.remaining -= amount
@@ -170,7 +170,7 @@ class Charging(Page):
         # As `withdraw` would post it, without its detours: most of what a batch costs is here.
         kind, source, at = TransferKind.DEDUCTION, grant.ledger_account, event.admitted_at
         row = (account.id, seq, source, target, unit, amount, kind, event.id, grant.id, None, balances[unit], now, at)
-        self.transfers.append(Transfer._make(row))
+        self.transfers.append(_transfer(Transfer, row))
         return amount
 
     def _revive(self, grant: Grant, amount: int, *, reference: str) -> None:

@@ -12,6 +12,8 @@ FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 ONCE: Final = "once"
 ROLLED: Final = "#rolled"
 """Ends the rule of a grant that carries on what the period before left."""
+NANO_PER_MINOR: Final = 10_000_000
+"""A cent in nano-credits."""
 
 
 class GrantSource(StrEnum):
@@ -70,6 +72,10 @@ class Grant:
     def revivable(self) -> int:
         """What an expiry or a roll-over that is booked already can still give back to a late call (money.md 21)."""
         return self.expired + (min(self.rolled, self.heir.remaining) if self.heir else 0)
+
+    def recognised_nano(self, burnt: int) -> int:
+        """What of the money that was paid for it is revenue once so much of it is burnt (money.md 3)."""
+        return self.paid_minor * NANO_PER_MINOR * burnt // self.amount if self.paid_minor else 0
 
     @property
     def ledger_account(self) -> str:
@@ -191,12 +197,13 @@ def _validity(payment: PaymentSettled, *, now: datetime) -> tuple[datetime, date
     return now, now + timedelta(days=payment.valid_days)
 
 
-def burn_order(grant: Grant) -> tuple[bool, int, datetime, datetime, UUID]:
-    """The plan's own units first, then priority, expiry, creation."""
+def burn_order(grant: Grant) -> tuple[bool, int, datetime, datetime, str, UUID]:
+    """The plan's own units first, then priority, expiry, creation; what was made at once, in the order of its rules."""
     return (
         grant.unit is Unit.CREDIT,
         grant.priority,
         grant.expires_at or FOREVER,
         grant.created_at,
+        grant.rule,
         grant.id,
     )

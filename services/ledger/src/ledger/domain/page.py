@@ -91,7 +91,14 @@ class Page:
         self.grants.sort(key=burn_order)
 
     def open_grant(
-        self, grant: Grant, *, source: str, kind: TransferKind, reference: str | None = None, arms: bool = True
+        self,
+        grant: Grant,
+        *,
+        source: str,
+        kind: TransferKind,
+        reference: str | None = None,
+        charge_id: UUID | None = None,
+        arms: bool = True,
     ) -> None:
         """Fund a new grant; recorded debt is paid out of it first, then it arms its unit's thresholds anew.
 
@@ -101,7 +108,8 @@ class Page:
         self.grants.sort(key=burn_order)
         self.new_grants.append(grant)
         self._noticed(grant)
-        self.record(source, grant.ledger_account, grant.amount, kind=kind, grant=grant, reference=reference)
+        target, amount = grant.ledger_account, grant.amount
+        self.record(source, target, amount, kind=kind, grant=grant, reference=reference, charge_id=charge_id)
         if arms or grant.valid_at(self.now):
             self.repay_debt(grant, reference=reference)
         if arms:

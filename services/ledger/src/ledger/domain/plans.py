@@ -9,12 +9,9 @@ from contracts.billing import Allowance, PlanPublished
 from contracts.money import MAX_AMOUNT, Unit
 from kit.ids import fact_id
 from ledger.domain.account import Account
-from ledger.domain.grants import Grant, GrantSource
+from ledger.domain.grants import NANO_PER_MINOR, Grant, GrantSource
 from ledger.domain.periods import Interval, Period, prorated
 from rating.plan_tokens import PlanWeights, Weight, overage_of
-
-NANO_PER_MINOR: Final = 10_000_000
-"""A cent in nano-credits."""
 
 
 class PlanRates:

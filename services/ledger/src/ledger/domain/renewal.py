@@ -166,8 +166,10 @@ def _following(page: Page, plan: PlanPublished, *, start: datetime, end: datetim
     if account.subscription_id is None and account.activated_at is not None:
         return period_at(account.activated_at, end, interval=interval_of(plan))
     interval = interval_of(plan)
-    after = boundary(start, 2, interval=interval)
-    return Period(0, end, after if after > end else boundary(end, 1, interval=interval))
+    # A whole one goes on from its start, which may be a 31st; one that was cut short tells its day by its end.
+    if boundary(start, 1, interval=interval) == end:
+        return Period(0, end, boundary(start, 2, interval=interval))
+    return Period(0, end, boundary(end, 1, interval=interval))
 
 
 def _begin(page: Page, *, starts_at: datetime, ends_at: datetime) -> None:

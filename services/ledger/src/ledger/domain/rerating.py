@@ -1,6 +1,6 @@
 """What a booked call costs by another version of the price book."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
@@ -93,20 +93,24 @@ class Burnt(NamedTuple):
     grant_id: UUID | None
 
 
-def left_of(transfers: Sequence[Any]) -> list[Burnt]:
-    """What a call has taken and not got back yet: what was given back was the last of it."""
-    returned: dict[str, int] = {}
-    for one in transfers:
-        if one.kind == TransferKind.REVERSAL:
-            returned[one.unit] = returned.get(one.unit, 0) + one.amount
-    left: list[Burnt] = []
-    for one in sorted(transfers, key=lambda transfer: transfer.seq, reverse=True):
+def left_of(transfers: Iterable[Any]) -> list[Burnt]:
+    """What a call has taken and not got back yet, first things first: each time, the last of it was given back."""
+    left: dict[str, list[Burnt]] = {}
+    for one in sorted(transfers, key=lambda transfer: transfer.seq):
+        taken = left.setdefault(one.unit, [])
         if one.kind in (TransferKind.DEDUCTION, TransferKind.CORRECTION):
-            gone = min(returned.get(one.unit, 0), one.amount)
-            returned[one.unit] = returned.get(one.unit, 0) - gone
-            if one.amount > gone:
-                left.append(Burnt(one.seq, one.source, one.target, one.unit, one.amount - gone, one.grant_id))
-    return left
+            taken.append(Burnt(one.seq, one.source, one.target, one.unit, one.amount, one.grant_id))
+        elif one.kind == TransferKind.REVERSAL:
+            _give_back(taken, one.amount)
+    return [burnt for taken in left.values() for burnt in taken]
+
+
+def _give_back(taken: list[Burnt], amount: int) -> None:
+    while amount and taken:
+        last = taken.pop()
+        if last.amount > amount:
+            taken.append(last._replace(amount=last.amount - amount))
+        amount -= min(amount, last.amount)
 
 
 class Rerater:

@@ -10,7 +10,6 @@ from contracts.money import Unit
 from kit.ids import fact_id
 from ledger.domain.grants import Grant
 from ledger.domain.page import Page
-from ledger.domain.plans import NANO_PER_MINOR
 from ledger.domain.transfers import TransferKind
 
 RETURNED: Final = timedelta(days=30)
@@ -80,6 +79,7 @@ class Reverting(Page):
             if grant is None:
                 return 0
             returned.recognised_nano += _unrecognised(grant, amount)
+            self.moved[grant.id] = grant
             if grant.expired_at(self.now):
                 return 0
             self.deposit(grant, amount, source=burnt.target, kind=kind, reference=reference, charge_id=charge_id)
@@ -102,12 +102,11 @@ class Reverting(Page):
             now=self.now,
             unit=Unit(unit),
         )
-        self.open_grant(grant, source=source, kind=TransferKind.REVERSAL, reference=reference, arms=False)
+        # The call is named, so that whoever corrects it next knows what was given back.
+        kind = TransferKind.REVERSAL
+        self.open_grant(grant, source=source, kind=kind, reference=reference, charge_id=charge_id, arms=False)
 
 
 def _unrecognised(grant: Grant, amount: int) -> int:
     before, grant.burnt = grant.burnt, grant.burnt - amount
-    if not grant.paid_minor:
-        return 0
-    paid_nano = grant.paid_minor * NANO_PER_MINOR
-    return paid_nano * before // grant.amount - paid_nano * grant.burnt // grant.amount
+    return grant.recognised_nano(before) - grant.recognised_nano(grant.burnt)

@@ -1,17 +1,16 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.event import Part
-from contracts.gateway import Allocation, Counts
+from contracts.gateway import Counts
 from ledger.domain.pricing import CallKey, RatedCall, call_key
 from ledger.domain.usage_days import DayKey, Days, DaySums, add
+from ledger.repository.binary import copy_rows
 from ledger.repository.driver import driver
+from ledger.repository.packed_calls import PACKED_CHARGE, PACKED_DETAIL, packed_charges, packed_detail
 
 # A batch comes in by COPY into a table of the connection's own: twelve arrays as parameters cost the driver more than
 # all the rest of the statement.
@@ -39,37 +38,18 @@ _CHARGE_COLUMNS: Final = (
     "booked_at",
 )
 _CHARGE: Final = ", ".join(_CHARGE_COLUMNS)
-_DETAIL_COLUMNS: Final = (
-    "id",
-    "account_id",
-    "project_id",
-    "user_id",
-    "api_key_id",
-    "gateway_instance",
-    "surface",
-    "streamed",
-    "model_asked",
-    "model_served",
-    "route",
-    "outcome",
-    "basis",
-    "http_status",
-    "error_type",
-    "service_tier",
-    "inference_geo",
-    "speed",
-    "admitted_at",
-    "first_byte_at",
-    "ended_at",
-    "attempts",
-    "upstream_request_id",
+_REPLACE: Final = f"SELECT replace_orphans({', '.join(f'${n}' for n in range(1, 14))})"
+_TOKENS: Final = ", ".join(f"d.{name}" for name in DaySums._fields if name in Counts.model_fields)
+
+
+# Only what was not new is named: most batches hold nothing that came before.
+_CLAIM: Final = f"""
+WITH claimed AS (
+    INSERT INTO charge ({_CHARGE}) SELECT {_CHARGE} FROM arriving_charge ORDER BY id
+    ON CONFLICT DO NOTHING RETURNING account_id, id
 )
-_COUNTS: Final = tuple(Counts.model_fields)
-_DETAIL_TABLE: Final = (*_DETAIL_COLUMNS, *_COUNTS, "iterations", "allocation", "operation", "first_seq", "last_seq")
-_TOKENS: Final = ", ".join(f"d.{name}" for name in DaySums._fields if name in _COUNTS)
-_OUTCOME: Final = _DETAIL_COLUMNS.index("outcome")
-_details_of = attrgetter(*_DETAIL_COLUMNS)
-_counts_of = attrgetter(*_COUNTS)
+SELECT account_id, id FROM arriving_charge EXCEPT ALL SELECT account_id, id FROM claimed
+"""  # noqa: S608  # our own column names
 
 
 class StandingCharge(NamedTuple):
@@ -86,14 +66,13 @@ class StandingCharge(NamedTuple):
 async def insert_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> set[CallKey]:
     """Claim calls by their charge rows; the keys that were new. They are inserted in order of id (no deadlocks)."""
     async with driver(session) as connection:
-        await _stage(connection, calls, now=now)
-        rows = await connection.fetch(
-            f"""
-            INSERT INTO charge ({_CHARGE}) SELECT {_CHARGE} FROM arriving_charge ORDER BY id
-            ON CONFLICT DO NOTHING RETURNING account_id, id
-            """  # noqa: S608  # our own column names
-        )
-    return {call_key(row[0], row[1]) for row in rows}
+        await connection.execute(_STAGING)
+        # What an earlier batch of the same transaction left.
+        await connection.execute("DELETE FROM arriving_charge")
+        rows = packed_charges(calls, now=now)
+        await copy_rows(connection, "arriving_charge", columns=PACKED_CHARGE, rows=rows)
+        known = await connection.fetch(_CLAIM)
+    return {call.key for call in calls} - {call_key(row[0], row[1]) for row in known}
 
 
 async def list_charges(session: AsyncSession, calls: Sequence[RatedCall]) -> dict[CallKey, StandingCharge]:
@@ -119,15 +98,8 @@ async def replace_charges(
     now: datetime,
 ) -> Days:
     """Put the real ends in the place of orphaned ones (money.md 14); what the orphans had added to their days."""
-    values = ", ".join(f"{name} = n.{name}" for name in _CHARGE_COLUMNS if name not in {"id", "account_id"})
     async with driver(session) as connection:
-        await _stage(connection, list(calls.values()), now=now)
-        await connection.execute(
-            f"""
-            UPDATE charge AS c SET {values}, booked_xid = DEFAULT FROM arriving_charge AS n
-            WHERE c.account_id = n.account_id AND c.id = n.id AND c.outcome = 'orphaned'
-            """  # noqa: S608  # our own column names
-        )
+        await connection.execute(_REPLACE, *_replacements(list(calls.values())), now)
         rows = await connection.fetch(
             f"""
             DELETE FROM usage_detail AS d USING unnest($1::uuid[], $2::uuid[]) AS n(account_id, id)
@@ -144,73 +116,29 @@ async def replace_charges(
     return days
 
 
+def _replacements(calls: Sequence[RatedCall]) -> Iterator[list[Any]]:
+    """The columns of `replace_orphans`."""
+    yield from _ids(calls)
+    yield [call.digest for call in calls]
+    yield [call.outcome for call in calls]
+    yield [call.price_nano for call in calls]
+    yield [call.cost_nano for call in calls]
+    yield [call.book_version for call in calls]
+    yield [call.event.plan_id for call in calls]
+    yield [call.event.plan_version for call in calls]
+    yield [call.event.markup_bps for call in calls]
+    yield [call.model for call in calls]
+    yield [call.event.admitted_at for call in calls]
+
+
 async def insert_details(session: AsyncSession, calls: Mapping[CallKey, tuple[RatedCall, tuple[int, int]]]) -> None:
     """What the list of calls shows, with the range of each call's transfers."""
     if not calls:
         return
-    records = [_detail(call, seqs) for call, seqs in calls.values()]
+    rows = [packed_detail(call, seqs) for call, seqs in calls.values()]
     async with driver(session) as connection:
-        await connection.copy_records_to_table("usage_detail", columns=_DETAIL_TABLE, records=records)
-
-
-async def _stage(connection: Any, calls: Sequence[RatedCall], *, now: datetime) -> None:
-    await connection.execute(_STAGING)
-    # What an earlier batch of the same transaction left.
-    await connection.execute("DELETE FROM arriving_charge")
-    records = [
-        (
-            call.event.id,
-            call.event.account_id,
-            call.digest,
-            call.outcome,
-            call.price_nano,
-            call.cost_nano,
-            "credit",
-            call.book_version,
-            call.event.plan_id,
-            call.event.plan_version,
-            call.event.markup_bps,
-            call.model,
-            call.event.admitted_at,
-            now,
-        )
-        for call in calls
-    ]
-    await connection.copy_records_to_table("arriving_charge", columns=_CHARGE_COLUMNS, records=records)
+        await copy_rows(connection, "usage_detail", columns=PACKED_DETAIL, rows=rows)
 
 
 def _ids(calls: Sequence[RatedCall]) -> tuple[list[UUID], list[UUID]]:
     return [call.event.account_id for call in calls], [call.event.id for call in calls]
-
-
-def _detail(call: RatedCall, seqs: tuple[int, int]) -> tuple[Any, ...]:
-    event = call.event
-    iterations, allocation = event.iterations, event.allocation
-    return (
-        *(_details_of(event) if call.duplicate_of is None else _with_outcome(_details_of(event), call.outcome)),
-        *_counts_of(event.counts),
-        _iterations(iterations) if iterations else None,
-        _allocation(allocation) if allocation else None,
-        _operation(call) if event.operation else None,
-        *seqs,
-    )
-
-
-def _with_outcome(details: tuple[Any, ...], outcome: str) -> tuple[Any, ...]:
-    return (*details[:_OUTCOME], outcome, *details[_OUTCOME + 1 :])
-
-
-def _iterations(parts: Sequence[Part]) -> str:
-    return orjson.dumps([part.model_dump(mode="json") for part in parts]).decode()
-
-
-def _allocation(parts: Sequence[Allocation]) -> str:
-    shown = [{"slice_id": str(one.slice_id), "unit": one.unit, "amount": str(one.amount)} for one in parts]
-    return orjson.dumps(shown).decode()
-
-
-def _operation(call: RatedCall) -> str:
-    operation = call.event.operation
-    assert operation is not None
-    shown = {**operation.model_dump(mode="json"), "duplicate_of": call.duplicate_of and str(call.duplicate_of)}
-    return orjson.dumps(shown).decode()

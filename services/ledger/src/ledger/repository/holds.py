@@ -18,7 +18,8 @@ async def insert_hold(session: AsyncSession, **values: Any) -> None:
 async def list_holds(session: AsyncSession, account_id: UUID) -> Sequence[Any]:
     """All of an account's, oldest first."""
     columns = tables.account_hold.c
+    # Numbered while the account is locked; the clock's order need not be that of the acts.
     rows = await session.execute(
-        select(tables.account_hold).where(columns.account_id == account_id).order_by(columns.created_at, columns.id)
+        select(tables.account_hold).where(columns.account_id == account_id).order_by(columns.n)
     )
     return rows.all()

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger import tables
+from ledger.domain.correcting import Posted
 from ledger.domain.rerating import Booked, Correction
 from ledger.repository.driver import driver
 
@@ -125,7 +126,7 @@ async def list_movements(session: AsyncSession, calls: Sequence[Booked]) -> dict
 
 async def insert_corrections(
     session: AsyncSession,
-    corrections: Sequence[tuple[Correction, int, tuple[int, int]]],
+    corrections: Sequence[tuple[Correction, int, Posted]],
     *,
     run_id: UUID,
     version: int,
@@ -134,8 +135,8 @@ async def insert_corrections(
     """A row per correction with its number and its transfers; by COPY."""
     names = ("account_id", "call_id", "n", "run_id", "price_book_version", "price_nano", "cost_nano")
     records = [
-        (one.call.account_id, one.call.call_id, n, run_id, version, *one.new, *seqs, now)
-        for one, n, seqs in corrections
+        (one.call.account_id, one.call.call_id, n, run_id, version, *one.new, *posted[:2], now)
+        for one, n, posted in corrections
     ]
     async with driver(session) as connection:
         await connection.copy_records_to_table(

@@ -8,10 +8,11 @@ from ledger.domain.book import AccountBook
 from ledger.domain.chain import GENESIS, extend
 from ledger.domain.transfers import Transfer
 from ledger.repository.accounts import update_accounts
+from ledger.repository.binary import copy_rows
 from ledger.repository.driver import driver
 from ledger.repository.grants import insert_grants, update_remaining
+from ledger.repository.packed_transfers import PACKED, packed_transfers
 
-_COLUMNS: Final = (*Transfer._fields, "hash")
 _NAMES: Final = ", ".join(Transfer._fields)
 
 
@@ -28,7 +29,7 @@ async def save_books(session: AsyncSession, books: Iterable[AccountBook]) -> Non
 
 async def _insert_linked(session: AsyncSession, books: Sequence[AccountBook]) -> None:
     """Append each book's transfers to its account's chain; the new heads go to the account rows."""
-    records: list[tuple[object, ...]] = []
+    rows: list[bytes] = []
     for book in books:
         account, transfers = book.account, book.transfers
         head = account.head
@@ -37,10 +38,10 @@ async def _insert_linked(session: AsyncSession, books: Sequence[AccountBook]) ->
             head = GENESIS if first == 1 else await link_older(session, account.id, before=first)
         hashes = extend(head, transfers)
         account.head = hashes[-1]
-        records += [(*transfer, link) for transfer, link in zip(transfers, hashes, strict=True)]
-    if records:
+        rows += packed_transfers(transfers, hashes)
+    if rows:
         async with driver(session) as connection:
-            await connection.copy_records_to_table("transfer", columns=_COLUMNS, records=records)
+            await copy_rows(connection, "transfer", columns=PACKED, rows=rows)
 
 
 async def link_older(session: AsyncSession, account_id: UUID, *, before: int) -> bytes:
@@ -53,10 +54,7 @@ async def link_older(session: AsyncSession, account_id: UUID, *, before: int) ->
         )
         hashes = extend(GENESIS, [Transfer(*row) for row in rows])
         await connection.execute(
-            """
-            UPDATE transfer AS t SET hash = n.hash FROM unnest($2::bigint[], $3::bytea[]) AS n(seq, hash)
-            WHERE t.account_id = $1 AND t.seq = n.seq AND t.hash IS NULL
-            """,
+            "SELECT link_transfers($1, $2, $3)",
             account_id,
             [row["seq"] for row in rows],
             hashes,

@@ -1,4 +1,7 @@
-from typing import Final
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +17,20 @@ _SUMS: Final = ", ".join(f"{name} = usage_day.{name} + excluded.{name}" for name
 _ADD: Final = f"""
 INSERT INTO usage_day ({_NAMES}) SELECT {_NAMES} FROM arriving_day ORDER BY {_KEY}
 ON CONFLICT ({_KEY}) DO UPDATE SET {_SUMS}
+"""  # noqa: S608  # our own column names
+
+_NIL: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
+_MONEY: Final = ("price_nano", "cost_nano", "recognised_nano")
+_COUNTS: Final = [name for name in DaySums._fields if name not in _MONEY]
+_ADDED: Final = ", ".join(f"{name} = usage_day.{name} + excluded.{name}" for name in _MONEY)
+_CORRECT: Final = f"""
+INSERT INTO usage_day ({_KEY}, {", ".join(_MONEY)}, {", ".join(_COUNTS)})
+SELECT n.account_id, n.day, n.plan_id, n.model, coalesce(d.project_id, {_NIL}), coalesce(d.api_key_id, {_NIL}),
+    coalesce(d.user_id, {_NIL}), sum(n.price_nano), sum(n.cost_nano), sum(n.recognised_nano){", 0" * len(_COUNTS)}
+FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
+    AS n(account_id, id, day, plan_id, model, price_nano, cost_nano, recognised_nano)
+LEFT JOIN usage_detail AS d USING (account_id, id) GROUP BY 1, 2, 3, 4, 5, 6, 7
+ON CONFLICT ({_KEY}) DO UPDATE SET {_ADDED}
 """  # noqa: S608  # our own column names
 
 
@@ -32,3 +49,31 @@ async def add_usage_days(session: AsyncSession, days: Days) -> None:
         ]
         await connection.copy_records_to_table("arriving_day", columns=_COLUMNS, records=records)
         await connection.execute(_ADD)
+
+
+class DayCorrection(NamedTuple):
+    """What a correction changes of the day of its call; columns in the order of the statement's parameters."""
+
+    account_id: UUID
+    call_id: UUID
+    day: date
+    plan_id: str
+    model: str
+    price_nano: int
+    cost_nano: int
+    recognised_nano: int
+
+
+async def correct_days(session: AsyncSession, corrections: Sequence[DayCorrection]) -> None:
+    """Add what corrections changed to the days of their calls, under the accounts' locks.
+
+    A call whose detail is archived has no project, key and user any more: its day has a row for those.
+    """
+    if not corrections:
+        return
+    async with driver(session) as connection:
+        await connection.execute(_CORRECT, *(list(column) for column in zip(*corrections, strict=True)))
+
+
+def day_of(instant: datetime) -> date:
+    return instant.astimezone(UTC).date()

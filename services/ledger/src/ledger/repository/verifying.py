@@ -113,8 +113,8 @@ WITH corrected AS (
     FROM charge_correction WHERE {_SPAN} ORDER BY account_id, call_id, n DESC
 ), booked AS (
     SELECT c.account_id, (c.admitted_at AT TIME ZONE 'UTC')::date AS day, coalesce(c.plan_id, '') AS plan_id, c.model,
-        count(*) AS calls, sum(c.price_nano) AS price, sum(c.cost_nano) AS cost,
-        sum(coalesce(n.price_nano, c.price_nano)) AS price_now, sum(coalesce(n.cost_nano, c.cost_nano)) AS cost_now
+        count(*) AS calls, sum(coalesce(n.price_nano, c.price_nano)) AS price,
+        sum(coalesce(n.cost_nano, c.cost_nano)) AS cost
     FROM (SELECT * FROM charge WHERE {_SPAN}) AS c
     LEFT JOIN corrected AS n ON n.account_id = c.account_id AND n.call_id = c.id GROUP BY 1, 2, 3, 4
 ), counted AS (
@@ -123,11 +123,47 @@ WITH corrected AS (
 )
 SELECT 'day', account_id, format('day %s of account %s, plan %s, model %s', day, account_id, plan_id, model),
     format('counts %s calls for %s at a cost of %s, its charges say %s, %s and %s', coalesce(u.calls, 0),
-        coalesce(u.price, 0), coalesce(u.cost, 0), coalesce(c.calls, 0), coalesce(c.price_now, 0), coalesce(c.cost_now, 0))
+        coalesce(u.price, 0), coalesce(u.cost, 0), coalesce(c.calls, 0), coalesce(c.price, 0), coalesce(c.cost, 0))
 FROM booked AS c FULL JOIN counted AS u USING (account_id, day, plan_id, model)
-WHERE coalesce(c.calls, 0) <> coalesce(u.calls, 0)
-    OR coalesce(u.price, 0) NOT IN (coalesce(c.price, 0), coalesce(c.price_now, 0))
-    OR coalesce(u.cost, 0) NOT IN (coalesce(c.cost, 0), coalesce(c.cost_now, 0))
+WHERE (coalesce(c.calls, 0), coalesce(c.price, 0), coalesce(c.cost, 0))
+    <> (coalesce(u.calls, 0), coalesce(u.price, 0), coalesce(u.cost, 0))
+"""
+# A correction moves the difference to the one before it, by the transfers that it names; less than a reduction only
+# where the call had been given back before.
+CORRECTIONS: Final = f"""
+WITH listed AS (
+    SELECT *, lag(n, 1, 0) OVER rows AS n_before, lag(price_nano) OVER rows AS price_before,
+        lag(cost_nano) OVER rows AS cost_before
+    FROM charge_correction WHERE {_SPAN} WINDOW rows AS (PARTITION BY account_id, call_id ORDER BY n)
+), expected AS (
+    SELECT l.account_id, l.call_id, l.n, l.n_before, l.first_seq, l.last_seq, l.run_id, c.id,
+        l.price_nano - coalesce(l.price_before, c.price_nano) AS price, l.cost_nano - coalesce(l.cost_before, c.cost_nano) AS cost
+    FROM listed AS l LEFT JOIN charge AS c ON c.account_id = l.account_id AND c.id = l.call_id
+), moved AS (
+    SELECT e.account_id, e.call_id, e.n,
+        coalesce(sum(CASE t.kind WHEN 'correction' THEN amount WHEN 'reversal' THEN -amount END), 0) AS price,
+        coalesce(sum(CASE WHEN t.kind <> 'cost_correction' THEN 0 WHEN t.target = 'provider' THEN amount ELSE -amount END), 0) AS cost
+    FROM expected AS e
+    LEFT JOIN transfer AS t ON t.account_id = e.account_id AND t.seq BETWEEN e.first_seq AND e.last_seq
+        AND t.reference = 'rerate:' || e.run_id GROUP BY 1, 2, 3
+), strays AS (
+    SELECT t.account_id, t.seq FROM transfer AS t
+    WHERE {_SPAN} AND t.kind IN ('correction', 'cost_correction') AND NOT EXISTS (
+        SELECT FROM charge_correction AS k WHERE k.account_id = t.account_id AND k.call_id = t.charge_id
+            AND t.seq BETWEEN k.first_seq AND k.last_seq)
+)
+SELECT 'correction', account_id, format('correction %s of charge %s', e.n, call_id),
+    CASE WHEN e.id IS NULL THEN 'corrects a charge that is not there'
+    WHEN e.n <> e.n_before + 1 THEN format('follows correction %s: what was between is gone', e.n_before)
+    ELSE format('changes the price by %s and the cost by %s, its transfers moved %s and %s', e.price, e.cost, m.price, m.cost) END
+FROM expected AS e JOIN moved AS m USING (account_id, call_id, n)
+WHERE e.id IS NULL OR e.n <> e.n_before + 1 OR e.cost <> m.cost
+    OR e.price <> m.price AND NOT (e.price < m.price AND m.price <= 0 AND EXISTS (
+        SELECT FROM transfer AS t WHERE t.account_id = e.account_id AND t.charge_id = e.call_id AND t.kind = 'reversal'
+            AND t.seq < e.first_seq))
+UNION ALL
+SELECT 'correction', account_id, format('transfer %s of account %s', seq, account_id), 'corrects a call, and no correction names it'
+FROM strays
 """
 SEALS: Final = f"""
 SELECT 'seal', s.account_id, format('seal of account %s on %s', s.account_id, s.day),
@@ -141,7 +177,7 @@ TWICE: Final = """
 SELECT 'twice', NULL::uuid, format('call %s', id), format('stands under %s accounts', count(*)) FROM {0}
 GROUP BY id HAVING count(*) > 1 LIMIT 10000
 """
-CHECKS: Final = (HEADS, GRANTS, DEBTS, CHARGES, DETAILS, DAYS, SEALS)
+CHECKS: Final = (HEADS, GRANTS, DEBTS, CHARGES, CORRECTIONS, DETAILS, DAYS, SEALS)
 
 # Customers' side as it stands in rows, the platform's as its transfers say: together nothing may be left.
 SUMS: Final = f"""

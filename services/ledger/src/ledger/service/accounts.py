@@ -44,7 +44,7 @@ class Accounts:
         await parking.release(session, account_referent(event.account_id))
 
     async def activate(self, session: AsyncSession, event: AccountActivated) -> None:
-        """Give the default plan and what it allows: once, and for the first periods."""
+        """Give the default plan and what it allows: once, and for the first periods; a team gets no trial."""
         now = self.clock.now()
         book = await self._lock(session, event.account_id, now=now)
         if book.account.activated_at is not None:
@@ -53,7 +53,8 @@ class Accounts:
         book.account.activated_at = now
         if book.account.plan is None:
             enter_plan(book, plan)
-        await self._give_allowances(session, book, plan)
+        if event.trial:
+            await self._give_allowances(session, book, plan)
         await self._save_standing(session, book)
 
     async def change_state(self, session: AsyncSession, event: AccountChanged) -> None:

@@ -28,6 +28,7 @@ FUTURE: Final = timedelta(days=1)
 SKEW_S: Final = 60.0
 YEAR: Final = timedelta(days=365)
 UUID7: Final = 7
+RFC_VARIANT: Final = 0b10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ class Bounds:
 
     def refusal(self, event: UsageRecorded) -> str | None:
         """Why an event cannot be booked."""
-        if event.id.version != UUID7:
+        number = event.id.int
+        if (number >> 76) & 0xF != UUID7 or (number >> 62) & 0b11 != RFC_VARIANT:
             return "the call id is not a UUIDv7"
-        made_s, admitted_s = (event.id.int >> 80) / 1000, event.admitted_at.timestamp()
+        made_s, admitted_s = (number >> 80) / 1000, event.admitted_at.timestamp()
         if made_s > self.newest_s or admitted_s > self.newest_s:
             return "the call is from the future"
         if made_s < self.oldest_s or admitted_s < self.oldest_s:

@@ -14,6 +14,7 @@ from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.database import Database
 from ledger.repository.partitions import ensure_partitions
+from ledger.repository.privileges import may_rewrite
 from ledger.service.catalogue import publish_first_book
 
 log = logging.get(__name__)
@@ -51,6 +52,9 @@ class Housekeeping:
         now = self.clock.now()
         async with self.database.transaction() as session:
             await publish_first_book(session, text, now=now)
+        async with self.database.reading() as session:
+            if await may_rewrite(session):
+                log.warning("ledger.role_may_rewrite_the_books")
         async with self.database.transaction() as session:
             made = await make_partitions(session, now=now, months_ahead=MONTHS_AHEAD)
         if made:

@@ -1,6 +1,5 @@
 """Operators give back what a call was charged, in whole or in part (money.md 23)."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.money import Unit
 from kit.clock import Clock
 from kit.ids import uuid7
+from ledger.domain.rerating import Burnt, left_of
 from ledger.domain.reverting import Returned
-from ledger.domain.transfers import TransferKind
 from ledger.errors import RefundError, UnknownRequestError
 from ledger.repository import reading
+from ledger.repository.usage_days import DayCorrection, correct_days, day_of
 from ledger.service.auditing import Act, Auditing
 from ledger.service.catalogue import Catalogue
 from ledger.service.saving import lock_book, save
@@ -41,17 +41,6 @@ class Refunded(NamedTuple):
     version: int
 
 
-class Burnt(NamedTuple):
-    """What is left to give back of one deduction."""
-
-    seq: int
-    source: str
-    target: str
-    unit: str
-    amount: int
-    grant_id: UUID | None
-
-
 @dataclass(frozen=True, slots=True)
 class Refunding:
     """Refunds of calls."""
@@ -70,11 +59,13 @@ class Refunding:
         book = await lock_book(session, wanted.account_id, now=now, also=grant_ids, catalogue=self.catalogue)
         # Read under the lock: two refunds of one call at once must not both find it whole.
         corrections = await reading.list_corrections(session, wanted.account_id, wanted.request_id)
-        burns = _left(booked, corrections)
+        # Both lists hold what was corrected in the very instant of the booking.
+        burns = left_of({one.seq: one for one in (*booked, *corrections)}.values())
         amounts = _amounts(burns, wanted.amount_nano)
         returned = book.reverse_charge(
             burns, charge_id=wanted.request_id, reference=f"refund:{refund_id}", amounts=amounts
         )
+        await correct_days(session, [_of_day(charge, returned)])
         await save(session, [book], catalogue=self.catalogue, now=now)
         await self._record(session, wanted, refund_id, returned)
         return Refunded(refund_id, returned, book.available_nano(), book.account.debt_nano, book.account.version)
@@ -96,21 +87,10 @@ class Refunding:
         await Auditing(self.clock).record(session, act)
 
 
-def _left(booked: Sequence[Any], corrections: Sequence[Any]) -> list[Burnt]:
-    """A call's deductions less what was given back of them: last first, as it was given."""
-    returned: Counter[str] = Counter()
-    for one in corrections:
-        if one.source.startswith(("revenue:", "used:")):
-            returned[one.unit] += one.amount
-    left: list[Burnt] = []
-    for one in sorted(booked, key=lambda transfer: transfer.seq, reverse=True):
-        if one.kind != TransferKind.DEDUCTION:
-            continue
-        gone = min(returned[one.unit], one.amount)
-        returned[one.unit] -= gone
-        if one.amount > gone:
-            left.append(Burnt(one.seq, one.source, one.target, one.unit, one.amount - gone, one.grant_id))
-    return left
+def _of_day(charge: Any, returned: Returned) -> DayCorrection:
+    """A refund leaves what was asked for the call, which margins do not count, and takes back what was earned."""
+    day, plan_id = day_of(charge.admitted_at), charge.plan_id or ""
+    return DayCorrection(charge.account_id, charge.id, day, plan_id, charge.model, 0, 0, -returned.recognised_nano)
 
 
 def _amounts(burns: Sequence[Burnt], wanted_nano: int | None) -> dict[str, int] | None:

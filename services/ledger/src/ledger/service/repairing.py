@@ -1,7 +1,17 @@
-"""What can be applied after all: parked events whose referent is here, dead letters that decode now."""
+"""What can be applied after all: parked events whose referent is here, dead letters that decode now, lost ends.
 
+An end that a journal names and nobody accounts for is looked for in the topic, where the consumer may have missed it:
+its place was moved, or the database is older than it. A journal's list names no account: what is not in the topic
+either can be ended by its gateway alone.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+import orjson
 
 from contracts.gateway import UsageRecorded
 from kit import parking
@@ -27,7 +37,15 @@ class Repaired:
 
     parked: int = 0
     dead_letters: int = 0
+    found_again: int = 0
     refused: list[str] = field(default_factory=list)
+    nowhere: list[UUID] = field(default_factory=list)
+
+
+class Topic(Protocol):
+    """The topic of usage."""
+
+    async def find(self, call_ids: Collection[UUID], *, since: datetime) -> list[StoredRecord]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,22 @@ class Repairing:
             if letter.admitted_at is None or window.start <= letter.admitted_at < window.end:
                 await self._apply_letter(letter, repaired)
         return repaired
+
+    async def end_missing(
+        self, missing: Collection[UUID], *, topic: Topic, since: datetime, repaired: Repaired
+    ) -> None:
+        """Book the ends of calls that journals name and the books lack, as far as the topic still has them."""
+        records = await topic.find(missing, since=since)
+        booked: set[UUID] = set()
+        for record in records:
+            call_id = _call_of(record)
+            try:
+                await self._book(record)
+            except StillRefusedError as refused:
+                repaired.refused.append(f"{call_id}: {refused}")
+            booked.add(call_id)
+        repaired.found_again += len(booked)
+        repaired.nowhere += sorted(set(missing) - booked, key=lambda call_id: call_id.int)
 
     async def _apply_parked(self) -> int:
         async with self.database.transaction() as session:
@@ -80,3 +114,7 @@ class Repairing:
                 raise StillRefusedError(batch.set_aside[0].reason)
             if batch.parked:
                 raise StillRefusedError(f"waits for {batch.parked[0][1]}")
+
+
+def _call_of(record: StoredRecord) -> UUID:
+    return UUID(orjson.loads(record.value or b"")["id"])

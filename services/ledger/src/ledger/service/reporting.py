@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.clock import Clock
+from ledger.domain.grants import NANO_PER_MINOR
 from ledger.domain.margins import Margin, spread_fees
-from ledger.domain.plans import NANO_PER_MINOR
 from ledger.repository import reports as repository
 from ledger.repository.reports import Scope
 from ledger.repository.usage import list_mix

@@ -13,12 +13,13 @@ from kit.clock import Clock
 from kit.database import Database
 from kit.ids import uuid7
 from ledger.domain.book import AccountBook
-from ledger.domain.correcting import post_correction
+from ledger.domain.correcting import Posted, post_correction
 from ledger.domain.plans import Plans
 from ledger.domain.rerating import Booked, Correction, Price, Rerater, UnratedError
 from ledger.errors import UnknownPriceBookError
 from ledger.repository import rerating as repository
 from ledger.repository.rerating import Span
+from ledger.repository.usage_days import DayCorrection, correct_days, day_of
 from ledger.service.catalogue import Catalogue
 from ledger.service.saving import lock_books, save
 
@@ -72,6 +73,7 @@ class Rerating:
     database: Database
     catalogue: Catalogue
     clock: Clock
+    booked_at_once: int = BOOKED_AT_ONCE
 
     async def preview(self, span: Span, *, version: int, progress: Progress | None = None) -> Rerated:
         """What would move, without moving it."""
@@ -103,7 +105,9 @@ class Rerating:
         after: Place | None = (run.after_account_id, run.after_call_id) if run and run.after_account_id else None
         while True:
             async with self.database.transaction() as session:
-                page = await repository.list_booked(session, span, after=after, limit=BOOKED_AT_ONCE, is_corrected=True)
+                page = await repository.list_booked(
+                    session, span, after=after, limit=self.booked_at_once, is_corrected=True
+                )
                 if not page:
                     await repository.finish_run(session, run_id, now=self.clock.now())
                     return found
@@ -142,20 +146,35 @@ class Rerating:
         movements = await repository.list_movements(session, calls)
         standing = await repository.list_again(session, calls)
         moved: list[Correction] = []
-        rows: list[tuple[Correction, int, tuple[int, int]]] = []
+        rows: list[tuple[Correction, int, Posted]] = []
         for one in corrections:
             place = (one.call.account_id, one.call.call_id)
             price_nano, cost_nano, n = standing[place]
             fresh = Correction(one.call._replace(price_nano=price_nano, cost_nano=cost_nano), one.new)
             if fresh.price_difference_nano or fresh.cost_difference_nano:
                 book: AccountBook = books[place[0]]
-                seqs = post_correction(book, fresh, movements.get(place, []), reference=reference)
-                rows.append((fresh, n + 1, seqs))
+                posted = post_correction(book, fresh, movements.get(place, []), reference=reference)
+                rows.append((fresh, n + 1, posted))
                 moved.append(fresh)
         await repository.insert_corrections(session, rows, run_id=run_id, version=version, now=now)
+        await correct_days(session, [_of_day(one, posted) for one, _, posted in rows])
         touched = {one.call.account_id for one in moved}
         await save(session, [book for key, book in books.items() if key in touched], catalogue=self.catalogue, now=now)
         return moved
+
+
+def _of_day(one: Correction, posted: Posted) -> DayCorrection:
+    call = one.call
+    return DayCorrection(
+        call.account_id,
+        call.call_id,
+        day_of(call.admitted_at),
+        call.plan_id or "",
+        call.model,
+        one.price_difference_nano,
+        one.cost_difference_nano,
+        posted.recognised_nano,
+    )
 
 
 def _differing(rerater: Rerater, page: Sequence[Booked], found: Rerated) -> list[Correction]:

@@ -1,38 +1,47 @@
 """Drives the real services on a real database through the same steps, and compares after each of them."""
 
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit import parking
 from kit.clock import ManualClock
 from kit.consumer import Consumer
 from kit.database import Database
 from kit.received import StoredRecord
-from ledger.domain.conservation import Books
 from ledger.entrypoints.events import UseCases, build_consumer
+from ledger.errors import RefundError
 from ledger.repository.partitions import ensure_partitions
+from ledger.repository.rerating import Span
 from ledger.service.accounts import Accounts
 from ledger.service.adjusting import Adjusting, Adjustment
 from ledger.service.booking import GROUP, Booking
 from ledger.service.budgeting import Budgeting
 from ledger.service.catalogue import Catalogue, publish_book, publish_first_book, receive_plan
-from ledger.service.checking import check_books
 from ledger.service.granting import Granting
+from ledger.service.refunding import Refund, Refunding
 from ledger.service.renewing import Renewing
+from ledger.service.rerating import Rerating
 from ledger.service.reversing import Reversing
+from ledger.service.verifying import Verifying
 from ledger.simulation import steps, told
+from ledger.simulation.comparing import differences_in_all, differences_of
 from ledger.simulation.reference import Reference
-from ledger.simulation.year import MODELS, STARTS, TERMS, year
+from ledger.simulation.steps import Step
+from ledger.simulation.world import MODELS, PLANS, STARTS
+from ledger.simulation.year import year
 
 FIRST_RATES: Final = dict(zip(MODELS, ((3_000, 15_000), (100, 500)), strict=True))
 OPERATOR: Final = UUID(int=7, version=4)
 SHOWN: Final = 12
 BOOKS_YEARS: Final = 10
-Rows = list[tuple[Any, ...]]
+RERATED_AT_ONCE: Final = 7
 
 
 class CrashedError(Exception):
@@ -52,7 +61,14 @@ class Outcome:
     crashes: int = 0
     accounts: int = 0
     transfers: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
     totals: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, step: Step) -> None:
+        self.steps += 1
+        self.crashes += step.crashes
+        self.kinds.update(type(one).__name__ for one in step.happenings)
+        self.calls = self.kinds["Call"]
 
 
 class Process:
@@ -79,35 +95,59 @@ class Process:
         async with self.database.transaction() as session:
             await ensure_partitions(session, now=self.clock.now(), months_ahead=14)
             await publish_first_book(session, told.price_text(self.shipped, first), now=self.clock.now())
-            await receive_plan(session, told.plan(TERMS))
+            for plan in PLANS.values():
+                await receive_plan(session, told.plan(plan))
 
     async def follow(self, step: steps.Step) -> None:
         """Apply a step; a crash applies it, forgets it, and is given it again."""
         self.clock.instant = step.at
         records = [self._record(event) for event in told.events(step)]
         if step.crashes:
-            try:
+            with suppress(CrashedError):
                 await self._apply(step, records, crashes=True)
-            except CrashedError:
-                self.restart()
+            self.restart()
         await self._apply(step, records, crashes=False)
         await self._released()
 
     async def _apply(self, step: steps.Step, records: list[StoredRecord], *, crashes: bool) -> None:
+        for one in step.happenings:
+            if isinstance(one, steps.Rerating):
+                await self._rerate(one, crashes=crashes)
         async with self.database.transaction() as session:
             if records:
                 await self.consumer.apply(session, records, clock=self.clock)
             for one in step.happenings:
-                if isinstance(one, steps.PriceBook):
-                    book = told.price_text(self.shipped, one)
-                    await publish_book(session, book, now=step.at, effective_at=one.effective_at)
-                elif isinstance(one, steps.Adjustment):
-                    await Adjusting(self.catalogue, self.clock).adjust_credits(session, _adjustment(one))
-                elif isinstance(one, steps.Settle):
-                    while await Renewing(self.catalogue, self.clock).settle_due(session):
-                        pass
+                await self._act(session, one)
             if crashes:
                 raise CrashedError
+
+    async def _rerate(self, one: steps.Rerating, *, crashes: bool) -> None:
+        """In pages of a few calls; a crash comes behind the first of them, whose corrections stand."""
+
+        def crash(charges: int) -> None:
+            raise CrashedError
+
+        rerating = Rerating(self.database, self.catalogue, self.clock, booked_at_once=RERATED_AT_ONCE)
+        span = Span(one.start, one.end, None)
+        await rerating.book(span, version=one.version, progress=crash if crashes else None)
+
+    async def _act(self, session: AsyncSession, one: steps.Happening) -> None:
+        """What is no event."""
+        match one:
+            case steps.PriceBook():
+                book = told.price_text(self.shipped, one)
+                await publish_book(session, book, now=self.clock.now(), effective_at=one.effective_at)
+            case steps.Adjustment():
+                await Adjusting(self.catalogue, self.clock).adjust_credits(session, _adjustment(one))
+            case steps.CallRefund():
+                # More than is left is refused, and nothing of it stands.
+                with suppress(RefundError):
+                    async with session.begin_nested():
+                        await Refunding(self.catalogue, self.clock).refund_call(session, _refund(one))
+            case steps.Settle():
+                renewing = Renewing(self.catalogue, self.clock)
+                while await renewing.settle_due(session) or await renewing.announce_overage(session):
+                    pass
 
     async def _released(self) -> None:
         async with self.database.transaction() as session:
@@ -130,10 +170,11 @@ async def simulate(
     shipped: str,
     crashes: bool = True,
     progress: Callable[[int], None] | None = None,
+    reference: Reference | None = None,
 ) -> Outcome:
     """Run a year on an empty, migrated database; raises `DifferenceError` at the first step that differs."""
     clock, first = ManualClock(STARTS), steps.PriceBook(1, STARTS, FIRST_RATES)
-    process, reference = Process(database, clock, shipped), Reference(TERMS)
+    process, reference = Process(database, clock, shipped), reference or Reference(PLANS)
     await process.open(first)
     reference.follow(steps.Step(0, STARTS, (first,)))
     outcome, before = Outcome(), list[steps.Step]()
@@ -144,11 +185,8 @@ async def simulate(
         except Exception as error:
             raise DifferenceError(_report(seed, before, f"the ledger raised {error!r}")) from error
         reference.follow(step)
-        for account in sorted(_touched(step, reference), key=str):
-            await _compare(database, reference, account, seed=seed, before=before)
-        outcome.steps += 1
-        outcome.calls += sum(isinstance(one, steps.Call) for one in step.happenings)
-        outcome.crashes += step.crashes
+        await _compare(database, reference, seed=seed, before=before)
+        outcome.add(step)
         if progress is not None:
             progress(step.number)
     await _compare_all(database, reference, seed=seed, before=before)
@@ -158,63 +196,28 @@ async def simulate(
     return outcome
 
 
-async def _compare(
-    database: Database, reference: Reference, account: UUID, *, seed: int, before: list[steps.Step]
-) -> None:
+async def _compare(database: Database, reference: Reference, *, seed: int, before: list[steps.Step]) -> None:
+    """Whom the last step touched."""
     async with database.reading() as session:
-        debt = await session.scalar(text("SELECT debt_nano FROM account WHERE id = :id"), {"id": account})
-        rows = await session.execute(
-            text(
-                """SELECT source, unit, amount, starts_at, expires_at, created_at, remaining, burnt
-                FROM "grant" WHERE account_id = :id"""
-            ),
-            {"id": account},
-        )
-        found: Rows = sorted((tuple(row) for row in rows), key=repr)
-    party = reference.parties[account]
-    wanted: Rows = sorted((pot.row() for pot in party.pots), key=repr)
-    wanted = [_plain(row) for row in wanted]
-    found = sorted((_plain(row) for row in found), key=repr)
-    differences = [f"grant {row} is in the ledger only" for row in found if row not in wanted]
-    differences += [f"grant {row} is in the reference only" for row in sorted(wanted, key=repr) if row not in found]
-    if debt != party.debt:
-        differences.append(f"debt is {debt} in the ledger and {party.debt} in the reference")
-    if differences or len(found) != len(wanted):
-        own = [_of_account(step, account) for step in before if account in _touched(step, reference)]
-        raise DifferenceError(_report(seed, own, f"account {account}:\n  " + "\n  ".join(differences)))
+        for account in sorted(_touched(before[-1], reference), key=str):
+            differences = await differences_of(session, reference, account)
+            if differences:
+                own = [_of_account(step, account) for step in before if account in _touched(step, reference)]
+                raise DifferenceError(_report(seed, own, f"account {account}:\n  " + "\n  ".join(differences)))
 
 
 async def _compare_all(database: Database, reference: Reference, *, seed: int, before: list[steps.Step]) -> None:
-    for account in reference.parties:
-        await _compare(database, reference, account, seed=seed, before=before)
     async with database.reading() as session:
-        rows = await session.execute(text(_TOTALS))
-        found = {(row.name, row.unit): int(row.balance) for row in rows if row.balance}
-        books: Books = await check_books(session)
-    wanted = {key: balance for key, balance in reference.books.items() if balance}
-    differences = [
-        f"{name} holds {found.get((name, unit), 0)} {unit}, in the reference {wanted.get((name, unit), 0)}"
-        for name, unit in sorted(found.keys() | wanted.keys())
-        if found.get((name, unit)) != wanted.get((name, unit))
-    ]
-    differences += books.differences
+        differences = await differences_in_all(session, reference)
+    differences += [str(one) for one in (await Verifying(database).verify_all()).findings]
     if differences:
         raise DifferenceError(_report(seed, before, "\n  ".join(differences)))
 
 
-_TOTALS: Final = """
-SELECT CASE WHEN name LIKE 'grant:%' THEN 'customers' WHEN name LIKE 'debt:%' THEN 'debts' ELSE name END AS name,
-    unit, sum(amount) AS balance
-FROM (
-    SELECT target AS name, unit, amount FROM transfer UNION ALL SELECT source, unit, -amount FROM transfer
-) AS sides GROUP BY 1, 2
-"""
-
-
 def _touched(step: steps.Step, reference: Reference) -> set[UUID]:
-    if any(isinstance(one, steps.Settle) for one in step.happenings):
+    if any(isinstance(one, steps.Settle | steps.Rerating) for one in step.happenings):
         return set(reference.parties)
-    return {one.account for one in step.happenings if not isinstance(one, steps.PriceBook | steps.Settle)}
+    return {one.account for one in step.happenings if isinstance(one, steps.OfAccount)}
 
 
 def _of_account(step: steps.Step, account: UUID) -> steps.Step:
@@ -233,8 +236,14 @@ def _adjustment(one: steps.Adjustment) -> Adjustment:
     )
 
 
-def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(value.isoformat() if hasattr(value, "isoformat") else value for value in row)
+def _refund(one: steps.CallRefund) -> Refund:
+    return Refund(
+        account_id=one.account,
+        request_id=one.call_id,
+        amount_nano=one.amount,
+        reason="simulated",
+        actor_user_id=OPERATOR,
+    )
 
 
 def _report(seed: int, before: list[steps.Step], what: str) -> str:

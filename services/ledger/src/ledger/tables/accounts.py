@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from ledger.tables.base import Instant, metadata
@@ -163,5 +163,6 @@ account_hold: Final = Table(
     Column("reason", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("n", BigInteger, Identity(always=True), nullable=False, comment="rises with each act on an account"),
     comment="Who froze and thawed accounts, and why; what holds now stands on the account.",
 )
