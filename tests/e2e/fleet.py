@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import psutil
+from redis.asyncio import Redis
 from tests.e2e.books import Books
 from tests.e2e.raw_calls import Caller
 
@@ -27,6 +30,8 @@ OUTPUT_TOKENS = 2_000
 # Holds for fifty calls with their prompts; prices are a little lower than holds, so 52 could be paid one by one.
 STRICT_CREDITS = Decimal("1.21")
 ELASTIC_STEP_TOKENS = 1_024
+# Connections are spread over the workers by chance: so many miss none of them.
+MANY_CONNECTIONS = 64
 CATALOGUE = f"""
 format = 1
 currency = "usd"
@@ -127,6 +132,7 @@ class Fleet(Faregate):
         catalogue.write_text(CATALOGUE)
         settings = {
             "FAREGATE_BILLING_CATALOGUE": str(catalogue),
+            "FAREGATE_BILLING_SELL_AT_A_LOSS": "true",
             "FAREGATE_GATEWAY_WORKERS": str(WORKERS),
             "FAREGATE_GATEWAY_HOLD_PATIENCE_S": str(PATIENCE_S),
             "FAREGATE_GATEWAY_SHUTDOWN_GRACE_S": str(GRACE_S),
@@ -138,7 +144,28 @@ class Fleet(Faregate):
         """A customer, their program and what they may spend."""
         payer = Payer(self.url, self.mailbox_url)
         credits_ = await payer.join(elastic=elastic)
+        await self._introduce(payer)
         return payer, Caller(self.url, payer.api_key), credits_
+
+    async def _introduce(self, payer: Payer) -> None:
+        """To all workers: else the one that knows the account already admits all there is to admit."""
+        headers = {"x-api-key": payer.api_key, "connection": "close"}
+        async with httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False) as http:
+            answers = await asyncio.gather(*(http.get("/v1/limits") for _ in range(MANY_CONNECTIONS)))
+        assert {answer.status_code for answer in answers} == {200}
+
+    def streams(self) -> Counter[int]:
+        """How many connections of clients each worker has."""
+        workers, port = {worker.pid for worker in self.workers()}, self.addresses.port("gateway")
+        found = psutil.net_connections("tcp4")
+        mine = (one.pid for one in found if one.pid in workers and one.laddr.port == port and one.raddr)
+        return Counter(pid for pid in mine if pid)
+
+    async def left_in_redis(self, payer: Payer) -> dict[str, Any]:
+        """Entries of calls, and what is counted as in flight."""
+        account = UUID(payer.account_id).hex
+        async with Redis.from_url(self.stack.redis_url) as redis:
+            return {**await redis.hgetall(f"{{{account}}}:calls"), **await redis.hgetall(f"{{{account}}}:flight")}
 
     def workers(self) -> list[psutil.Process]:
         """The gateway's processes that serve."""
@@ -161,13 +188,13 @@ class Fleet(Faregate):
                 raise StoryError(f"the equation of admissions, usage and charges does not hold: {equation}")
             await asyncio.sleep(0.5)
 
-    def second_gateway(self) -> Process:
+    def second_gateway(self, *, workers: int = WORKERS) -> Process:
         """Another gateway program behind the same port, as a rolling restart has it for a while."""
         return Process(
             name="gateway-2",
             command=(sys.executable, "-m", "gateway", "serve"),
             log_path=self.logs / "gateway-2.log",
-            env=self.supervisor.program("gateway").env,
+            env={**self.supervisor.program("gateway").env, "FAREGATE_GATEWAY_WORKERS": str(workers)},
             cwd=self.folder,
             stop_timeout_s=GRACE_S + 10,
         )

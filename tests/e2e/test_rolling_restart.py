@@ -15,8 +15,19 @@ from sandbox.demo.customer import until
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
 
 QUICK = {"max_tokens": 20, "scenario": "text;output_tokens=20;first_byte_ms=150;delay_ms=0"}
-# Of 40 s: it outlasts the grace of the worker that it is at.
-LONG = {"max_tokens": 400, "scenario": "text;output_tokens=400;tokens_per_delta=1;delay_ms=100", "stream": True}
+# Of 10 s: it outlasts the grace of the worker that it is at.
+LONG = {"max_tokens": 400, "scenario": "text;output_tokens=400;tokens_per_delta=4;delay_ms=100", "stream": True}
+STREAMS = 12
+
+
+@pytest.fixture
+def stopped() -> int:
+    return WORKERS
+
+
+@pytest.fixture
+def workers() -> int:
+    return WORKERS
 
 
 def check(running: Load) -> None:
@@ -36,13 +47,15 @@ async def check_books(fleet: Fleet, account_id: str, answers: list[Answer]) -> N
     assert all(charge.price_nano > 0 for charge in charges)
 
 
-async def test_workers_told_to_stop_one_by_one_lose_nothing(fleet: Fleet) -> None:
+async def test_workers_told_to_stop_one_by_one_lose_nothing(fleet: Fleet, stopped: int) -> None:
     payer, caller, _ = await fleet.payer()
     await fleet.until_all_serve()
-    long = [asyncio.create_task(caller.ask(**LONG)) for _ in range(8)]
+    long = [asyncio.create_task(caller.ask(**LONG)) for _ in range(STREAMS)]
     async with load(caller, callers=6, **QUICK) as running:
         await running.until_more_are_served(10)
-        for worker in fleet.workers():
+        # Those first that serve most: their streams outlast their grace.
+        for pid, _ in fleet.streams().most_common(stopped):
+            worker = psutil.Process(pid)
             worker.send_signal(signal.SIGTERM)
             await until("the worker's end", lambda worker=worker: _has_ended(worker), timeout_s=GRACE_S + 15)
             await running.until_more_are_served(5)
@@ -58,20 +71,20 @@ async def test_workers_told_to_stop_one_by_one_lose_nothing(fleet: Fleet) -> Non
     assert (await payer.settled()).open_calls == 0
 
 
-async def test_a_second_gateway_behind_the_same_port_takes_over(fleet: Fleet) -> None:
+async def test_a_second_gateway_behind_the_same_port_takes_over(fleet: Fleet, workers: int) -> None:
     payer, caller, _ = await fleet.payer()
     await fleet.until_all_serve()
     old = {worker.pid for worker in fleet.workers()}
-    second = fleet.second_gateway()
+    second = fleet.second_gateway(workers=workers)
     async with load(caller, callers=6, **QUICK) as running:
         second.start()
         try:
-            await until("both gateways", lambda: _take(fleet, 2 * WORKERS), timeout_s=90)
+            await until("both gateways", lambda: _take(fleet, WORKERS + workers), timeout_s=90)
             await fleet.stop("gateway")
             assert not old & fleet.listeners()
             await running.until_more_are_served(20)
             await fleet.start("gateway")
-            await until("both gateways again", lambda: _take(fleet, 2 * WORKERS), timeout_s=90)
+            await until("both gateways again", lambda: _take(fleet, WORKERS + workers), timeout_s=90)
         finally:
             await second.stop()
         await running.until_more_are_served(20)

@@ -4,17 +4,31 @@ import asyncio
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from tests.e2e.fleet import Fleet
+from tests.e2e.fleet import Fleet, Payer
 from tests.e2e.load import Load, load
 
 from sandbox.demo.customer import until
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(180)]
 
+Tell = Callable[[str, object], None]
 CALL = {"max_tokens": 100, "scenario": "text;output_tokens=100;first_byte_ms=250;delay_ms=0"}
+
+
+@pytest.fixture
+def calls() -> int:
+    """How many each stage waits for."""
+    return 30
+
+
+@pytest.fixture
+def seconds() -> int:
+    """How long each call takes."""
+    return 4
 
 
 async def spooled(fleet: Fleet) -> int:
@@ -35,16 +49,16 @@ def check_refusals(running: Load) -> None:
     assert all("retry-after" in answer.headers for answer in refused)
 
 
-async def test_a_redis_that_comes_back_empty_costs_no_call_and_no_credit(fleet: Fleet) -> None:
+async def test_a_redis_that_comes_back_empty_costs_no_call_and_no_credit(fleet: Fleet, calls: int) -> None:
     payer, caller, balance = await fleet.payer()
     redis = fleet.stack.redis
     async with load(caller, callers=10, **CALL) as running:
-        await running.until_more_are_served(10)
+        await running.until_more_are_served(calls)
         await redis.kill()
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         shutil.rmtree(fleet.folder / "redis")
         await redis.start()
-        await running.until_more_are_served(30)
+        await running.until_more_are_served(calls)
 
     left = await payer.settled()
     check_refusals(running)
@@ -55,13 +69,14 @@ async def test_a_redis_that_comes_back_empty_costs_no_call_and_no_credit(fleet: 
 
 
 async def test_an_empty_redis_in_the_middle_of_many_calls_lets_nobody_spend_twice(
-    fleet: Fleet, record_property
+    fleet: Fleet, record_property: Tell, seconds: int
 ) -> None:
     payer, caller, balance = await fleet.payer()
-    # Fifty would take all there is; each takes two seconds.
-    call = {"max_tokens": 2_000, "scenario": "text;output_tokens=2000;first_byte_ms=2000;delay_ms=0"}
+    # Fifty would take all there is, for so long.
+    scenario = f"text;output_tokens=2000;first_byte_ms={seconds * 1000};delay_ms=0"
+    call = {"max_tokens": 2_000, "scenario": scenario}
     first = asyncio.create_task(caller.many(60, **call))
-    await asyncio.sleep(1)
+    await until("fifty open calls", lambda: _are_open(payer, 50))
     await fleet.stack.redis.kill()
     shutil.rmtree(fleet.folder / "redis")
     await fleet.stack.redis.start()
@@ -78,20 +93,27 @@ async def test_an_empty_redis_in_the_middle_of_many_calls_lets_nobody_spend_twic
     await fleet.until_booked()
 
 
-async def test_while_kafka_is_away_usage_waits_in_the_spool_and_is_charged_once_when_it_is_back(fleet: Fleet) -> None:
+async def _are_open(payer: Payer, count: int) -> bool:
+    limits = await payer.get("/v1/limits")
+    return bool(limits["open_calls"] >= count)
+
+
+async def test_while_kafka_is_away_usage_waits_in_the_spool_and_is_charged_once_when_it_is_back(
+    fleet: Fleet, calls: int
+) -> None:
     payer, caller, balance = await fleet.payer()
     kafka = fleet.stack.kafka
     async with load(caller, callers=6, **CALL) as running:
-        await running.until_more_are_served(10)
+        await running.until_more_are_served(calls)
         await kafka.stop()
         try:
-            await running.until_more_are_served(40)
+            await running.until_more_are_served(calls)
             waiting = await spooled(fleet)
         finally:
             await kafka.start()
-        await running.until_more_are_served(20)
+        await running.until_more_are_served(calls)
 
-    assert waiting >= 20
+    assert waiting >= calls / 2
     check_refusals(running)
 
     async def replayed() -> bool:

@@ -96,6 +96,16 @@ async def test_a_failed_call_is_free_and_listed(product: Product) -> None:
     assert (request["outcome"], Decimal(request["price_credits"])) == ("upstream_error", 0)
     assert await customer.balance() == 5
 
+    async def served_again() -> bool:
+        """Its only credential cools down for a moment."""
+        try:
+            await customer.sdk().messages.create(model=MODEL, max_tokens=16, messages=QUESTION)
+        except anthropic.OverloadedError:
+            return False
+        return True
+
+    await until("a call after the provider's pause", served_again)
+
 
 async def test_a_model_without_a_price_is_refused_before_it_costs(product: Product) -> None:
     customer = await signed_up(product)

@@ -36,8 +36,17 @@ class ClaudeCode:
     home: Path
     url: str
 
-    async def ask(self, prompt: str, *, scenario: str = "text;delay_ms=0", **credential: str) -> dict[str, Any]:
-        """The result that it prints as JSON."""
+    async def ask(self, prompt: str, *, scenario: str = "text;delay_ms=0", **variables: str) -> dict[str, Any]:
+        """The result that it prints as JSON; `variables` are its credential and whatever else it is told."""
+        output = await self._run(prompt, "json", scenario=scenario, **variables)
+        return dict(json.loads(output))
+
+    async def watch(self, prompt: str, **variables: str) -> list[dict[str, Any]]:
+        """All that it prints on the way to the result, an object a line."""
+        output = await self._run(prompt, "stream-json", "--verbose", scenario="text;delay_ms=0", **variables)
+        return [json.loads(line) for line in output.splitlines()]
+
+    async def _run(self, prompt: str, output_format: str, *flags: str, scenario: str, **variables: str) -> bytes:
         env = {
             "PATH": os.defpath,
             "HOME": str(self.home),
@@ -45,9 +54,9 @@ class ClaudeCode:
             "ANTHROPIC_CUSTOM_HEADERS": f"anthropic-sandbox-scenario: {scenario}",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
-            **credential,
+            **variables,
         }
-        command = (str(self.node), str(self.script), "-p", prompt, "--output-format", "json")
+        command = (str(self.node), str(self.script), "-p", prompt, "--output-format", output_format, *flags)
         command += ("--tools", "Read", "--strict-mcp-config", "--max-turns", "20")
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -65,7 +74,7 @@ class ClaudeCode:
                 process.kill()
                 await process.wait()
         assert output.startswith(b"{"), errors.decode()
-        return dict(json.loads(output))
+        return output
 
 
 @pytest.fixture(scope="module")
@@ -153,18 +162,50 @@ async def test_a_bad_key_stops_the_client_at_once(claude_code: ClaudeCode, refus
     assert await refusals() <= 1
 
 
+async def spend(customer: Customer, *, output_tokens: int) -> dict[str, str]:
+    """One call of so much; what its answer says of the allowance, the call's own hold included."""
+    headers = {
+        "x-api-key": customer.api_key,
+        "anthropic-version": "2023-06-01",
+        "anthropic-sandbox-scenario": f"text;output_tokens={output_tokens};delay_ms=0",
+    }
+    body = {"model": "claude-opus-5-5", "max_tokens": output_tokens, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = await customer.http.post("/v1/messages", headers=headers, json=body)
+    assert answer.status_code == 200, answer.text
+    return {name.removeprefix(UNIFIED): value for name, value in answer.headers.items() if UNIFIED in name}
+
+
 async def test_the_headers_by_which_it_warns_say_so_past_75_and_95_percent(customer: Customer) -> None:
-    """In print mode nothing of it is shown; this is what its screen reads."""
-    headers = {"x-api-key": customer.api_key, "anthropic-version": "2023-06-01"}
-    seen = []
     # Credits: 2.53, 1.38 and 0.92 of five, each held while the answer's head is written.
-    for tokens in (110_000, 60_000, 40_000):
-        scenario = {"anthropic-sandbox-scenario": f"text;output_tokens={tokens};delay_ms=0"}
-        body = {"model": "claude-opus-5-5", "max_tokens": tokens, "messages": [{"role": "user", "content": "Hi"}]}
-        answer = await customer.http.post("/v1/messages", headers={**headers, **scenario}, json=body)
-        assert answer.status_code == 200, answer.text
-        seen.append({name.removeprefix(UNIFIED): value for name, value in answer.headers.items() if UNIFIED in name})
+    seen = [await spend(customer, output_tokens=tokens) for tokens in (110_000, 60_000, 40_000)]
 
     assert [one["status"] for one in seen] == ["allowed", "allowed_warning", "allowed_warning"]
     assert [one.get("7d-surpassed-threshold") for one in seen] == [None, "0.75", "0.95"]
     assert [float(one["7d-utilization"]) for one in seen] == [0.5, 0.78, 0.96]
+
+
+async def test_in_its_gateway_mode_the_client_itself_warns_past_75_and_95_percent(
+    claude_code: ClaudeCode, customer: Customer
+) -> None:
+    """With an API key it reads the headers only where it is told that it talks to a gateway."""
+    variables = {
+        "ANTHROPIC_AUTH_TOKEN": customer.api_key,
+        "CLAUDE_CODE_USE_GATEWAY": "1",
+        # So that its own calls hold next to nothing.
+        "ANTHROPIC_MODEL": "claude-haiku-4-5",
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "1000",
+        "MAX_THINKING_TOKENS": "0",
+    }
+    warnings = []
+    # Of five credits 3.91 are spent, then 4.78.
+    for spent in ((110_000, 60_000), (38_000,)):
+        for tokens in spent:
+            await spend(customer, output_tokens=tokens)
+        printed = await claude_code.watch("Say hello", **variables)
+        assert printed[-1]["type"] == "result"
+        assert printed[-1]["is_error"] is False, printed[-1]
+        warnings += [one["rate_limit_info"] for one in printed if one["type"] == "rate_limit_event"]
+
+    assert [one["status"] for one in warnings] == ["allowed_warning", "allowed_warning"]
+    assert [one["surpassedThreshold"] for one in warnings] == [0.75, 0.95]
+    assert 0.75 <= warnings[0]["utilization"] < 0.95 <= warnings[1]["utilization"]
