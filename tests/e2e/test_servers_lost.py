@@ -87,8 +87,9 @@ async def test_an_empty_redis_in_the_middle_of_many_calls_lets_nobody_spend_twic
     charges = await fleet.books.charges(payer.account_id)
     spent = sum((one.credits for one in charges), Decimal(0))
     record_property("spent", f"{spent} of {balance}: beyond by {max(Decimal(0), spent - balance)}")
-    # Every gateway lived on and knew its open calls, so nothing was forgotten.
-    assert (left.debt, left.balance) == (0, balance - spent)
+    # Every gateway lived on and knew its open calls; one that was late to enter them again is the bound (money.md 30).
+    assert left.balance - left.debt == balance - spent
+    assert left.debt <= balance
     assert {answer.status for answer in answers} <= {200, 402, 503}
     await fleet.until_booked()
 

@@ -14,6 +14,8 @@ from sandbox.credentials import Login
 from sandbox.stack import StackError
 
 TIMEOUT_S = 15.0
+PATIENCE_S = 60.0
+_TOO_MANY = httpx2.codes.TOO_MANY_REQUESTS
 KNOWN_TIMEOUT_S = 10.0
 
 
@@ -57,7 +59,14 @@ class PublicApi:
         _checked(await self._post("/auth/register", asdict(login)), doing="registering")
 
     async def log_in(self, login: Login) -> SignedIn:
-        answer = _checked(await self._post("/auth/login", asdict(login)), doing="logging in")
+        """Waits as it is told to after too many attempts from this network."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (response := await self._post("/auth/login", asdict(login))).status_code == _TOO_MANY:
+            wait_s = int(response.headers.get("retry-after", 1))
+            if time.monotonic() + wait_s > deadline:
+                break
+            await asyncio.sleep(wait_s)
+        answer = _checked(response, doing="logging in")
         return SignedIn(account_id=answer["account_id"], token=answer["access_token"])
 
     async def create_api_key(self, token: str, *, name: str) -> str:

@@ -51,9 +51,9 @@ async def reset_password(
 ) -> list[SessionRevoked]:
     """Set the password, end every session. The link also proves the address."""
     now = clock.now()
-    message = await use_link(session, token, kinds=("reset-password",), now=now)
-    assert message.user_id is not None
-    user = await users.lock_user(session, message.user_id)
+    # The user first, then the links: two links of one user would else wait for each other.
+    user = await users.lock_user(session, (await peek_reset(session, token, now=now)).user_id)
+    await use_link(session, token, kinds=("reset-password",), now=now)
     if user.state != "active":
         raise LinkUsedError("This link was used already, or it has expired.")
     await mark_verified(session, user.id, now=now)

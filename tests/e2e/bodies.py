@@ -1,0 +1,101 @@
+"""A body that each described route would take, but for credentials, versions and ids that nobody has."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from tests.e2e.test_the_story import MODEL, QUESTION
+
+PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
+CALL = {"model": MODEL, "max_tokens": 16, "messages": QUESTION}
+CHAT = {"model": "sandbox-gpt", "messages": QUESTION}
+LINK = {"token": "fgl_nothing"}
+PROOF = {"password": "not the password", "code": "000000"}
+SWITCH = {"expected_version": 7, "reason": "a test"}
+SPECS: Mapping[str, dict[str, Any]] = {
+    "providers": {"kind": "anthropic", "address": "http://localhost", "credentials": []},
+    "models": {"display_name": "A test"},
+    "aliases": {"model": MODEL},
+    "routes": {"provider": "anthropic", "models": [MODEL]},
+    "route-sets": {"routes": []},
+}
+# What each route that takes JSON would accept, but for credentials, versions and ids that nobody has.
+BODIES: Mapping[str, dict[str, Any]] = {
+    **{f"PUT /gateway/operator/{kind}/{{name}}": {"spec": spec, **SWITCH} for kind, spec in SPECS.items()},
+    **{f"PATCH /gateway/operator/{kind}/{{name}}": {"changes": {"enabled": True}, **SWITCH} for kind in SPECS},
+    **{f"/gateway/operator/{kind}/{{name}}/{verb}": SWITCH for kind in SPECS for verb in ("enable", "disable")},
+    "/auth/register": {"email": "nobody@example.com", "password": "a long enough password"},
+    "/auth/login": {"email": "nobody@example.com", "password": "a long enough password"},
+    "/auth/refresh": {"refresh_token": "fgr_nothing"},
+    "/auth/logout": {"all": False},
+    "/auth/verify-email": LINK,
+    "/auth/password/forgot": {"email": "nobody@example.com"},
+    "/auth/password/reset": {**LINK, "new_password": "a long enough password"},
+    "/auth/password/change": {**PROOF, "new_password": "a long enough password"},
+    "/auth/email/change": {**PROOF, "email": "nobody@example.com"},
+    "/auth/email/confirm": LINK,
+    "POST /auth/me/deletion": PROOF,
+    "/auth/totp": PROOF,
+    "/auth/totp/confirm": {"code": "000000"},
+    "/auth/totp/remove": PROOF,
+    "/auth/recovery-codes": PROOF,
+    "/auth/step-up": PROOF,
+    "/auth/accounts": {"name": "x"},
+    "/auth/account": {"name": "x", "budgets": []},
+    "/auth/account/transfer": {**PROOF, "user_id": str(uuid4())},
+    "/auth/account/close": PROOF,
+    "/auth/switch": {"account_id": str(uuid4())},
+    "PATCH /auth/members/{user_id}": {"role": "user", "budgets": []},
+    "POST /auth/invitations": {"email": "nobody@example.com", "role": "user"},
+    "/auth/invitations/accept": LINK,
+    "POST /auth/projects": {"name": "x", "budgets": []},
+    "PATCH /auth/projects/{project_id}": {"name": "x", "state": "active", "budgets": []},
+    "POST /auth/api-keys": {"name": "x", "mode": "test", "project_id": str(uuid4()), "expires_in_days": 1},
+    "PATCH /auth/api-keys/{key_id}": {"name": "x", "budgets": []},
+    "/auth/api-keys/{key_id}/rotate": {"overlap_s": 0},
+    "/auth/operator/users/{user_id}/state": {"reason": "a test", "state": "disabled"},
+    "/auth/operator/users/{user_id}/sessions/end": {"reason": "a test"},
+    "/auth/operator/users/{user_id}/second-factor/reset": {"reason": "a test"},
+    "/auth/operator/accounts/{account_id}/state": {"reason": "a test", "state": "frozen"},
+    "/ledger/operator/adjustments": {
+        "account_id": str(uuid4()),
+        "amount_credits": "1",
+        "reason": "a test",
+        "expires_in_days": 1,
+        "allow_debt": False,
+    },
+    "/ledger/operator/refunds": {
+        "account_id": str(uuid4()),
+        "request_id": str(uuid4()),
+        "amount_credits": "1",
+        "reason": "a test",
+    },
+    "/ledger/operator/promos": {
+        "code": "nobody-has-this",
+        "unit": "credit",
+        "amount": "1",
+        "valid_days": 1,
+        "most": 1,
+        "expires_at": "2020-01-01T00:00:00Z",
+        "reason": "a test",
+    },
+    "/ledger/operator/accounts/{account_id}/freeze": {"reason": "a test"},
+    "/ledger/operator/accounts/{account_id}/thaw": {"reason": "a test"},
+    "/ledger/promos/redeem": {"code": "nobody-has-this"},
+    "/ledger/levels": {"usual": True},
+    "/billing/checkout": {"offer": "nothing", "success_url": "http://localhost/", "cancel_url": "http://localhost/"},
+    "/v1/messages": CALL,
+    "/v1/messages/count_tokens": {"model": MODEL, "messages": QUESTION},
+    "/v1/chat/completions": {**CHAT, "max_completion_tokens": 16, "stream": False},
+    "/v1/responses": {"model": "sandbox-gpt", "input": "Hello", "max_output_tokens": 16, "stream": False},
+    "/v1/embeddings": {"model": "sandbox-embedding", "input": "Hello"},
+    "/v1/quote": {**CALL, "max_tokens": 16},
+    "/v1/holds": {"operation": "a_test", "quantity": 1, "unit": "image", "project": str(uuid4()), "expires_in_s": 60},
+    "/v1/holds/{hold_id}/confirm": {"quantity": 1},
+    "/v1/usage": {"operation": "a_test", "quantity": 1, "unit": "image", "project": str(uuid4())},
+    "/api/claude/stream": {"messages": QUESTION, "image": PICTURE, "model": MODEL, "max_tokens": 16},
+    "/api/v1/llm/invoke": {"messages": QUESTION, "model": MODEL, "max_tokens": 16},
+    "/api/v1/llm/test": {"prompt": "Hello", "model": MODEL, "max_tokens": 16},
+    "/generate": {"prompt": "Hello", "model": MODEL, "max_tokens": 16},
+}
