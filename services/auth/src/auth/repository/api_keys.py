@@ -69,15 +69,7 @@ async def list_api_keys(
 
 
 async def update_api_key_revoked(session: AsyncSession, key_id: UUID, *, now: datetime) -> ApiKey:
-    statement = (
-        update(ApiKeyRow)
-        .where(ApiKeyRow.id == key_id)
-        .values(state="revoked", revoked_at=now, version=ApiKeyRow.version + 1)
-        .returning(*columns(ApiKeyRow, ApiKey))
-    )
-    revoked = await find(session, statement, ApiKey)
-    assert revoked is not None
-    return revoked
+    return await update_api_key(session, key_id, state="revoked", revoked_at=now)
 
 
 async def update_api_key(session: AsyncSession, key_id: UUID, **changed: object) -> ApiKey:
