@@ -126,9 +126,12 @@ async def test_a_prompt_is_answered_and_charged(claude_code: ClaudeCode, custome
     assert result["result"].startswith("This is the sandbox speaking")
     usage = result["usage"]
     spent = usage["input_tokens"] * INPUT_CREDITS + usage["output_tokens"] * OUTPUT_CREDITS
-    requests = await listed(customer, 1)
-    # A field that the stand-in does not know yet may be refused by it first, which is free.
-    assert sum(Decimal(one["price_credits"]) for one in requests) == spent
+
+    async def charged() -> bool:
+        # A field that the stand-in does not know yet may be refused by it first, which is free and listed first.
+        return sum(Decimal(one["price_credits"]) for one in await listed(customer, 1)) == spent
+
+    await until(f"{spent} credits charged", charged)
     assert await customer.balance() == 5 - spent
 
 
