@@ -151,3 +151,43 @@ async def test_a_window_of_admissions_is_listed_for_every_instance_of_the_folder
     assert await running.journalled("g", **window) == [call.call_id]
     assert await running.journalled("unknown", **window) is None
     await running.stop()
+
+
+async def reported(running: Durability) -> dict[UUID, dict]:
+    events = [orjson.loads(call.value) async for some in running.publisher.spooled() for call in some]
+    return {UUID(event["id"]): event["data"] for event in events if event["data"]}
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+async def test_an_ended_call_whose_event_is_nowhere_is_reported_on_demand_with_all_that_is_known(tmp_path, reduced):
+    running = durability(tmp_path)
+    await running.start()
+    ended, left = admit(running), admit(running)
+    first = b'{"id":"%b","data":{}}' % str(ended.call_id).encode()
+    assert await running.publisher.store(ACCOUNT, ended.call_id, first)
+    if reduced:
+        running.journal.ended([left.call_id])
+        await running.stop()
+        running = durability(tmp_path)
+        await running.start()
+        await running.journal.maintain()
+        assert list(running.folder.journal.glob("*.ids"))
+
+    asked = [ended.call_id, uuid7(SystemClock())]
+    assert await running.report_lost("g", asked) == [ended.call_id]
+    assert await running.report_lost("unknown", asked) is None
+
+    found = await reported(running)
+    assert set(found) == {ended.call_id}
+    data = found[ended.call_id]
+    assert (data["outcome"], data["account_id"], data["model_asked"]) == ("orphaned", str(ACCOUNT), "m")
+    await running.stop()
+
+
+async def test_a_call_that_is_open_is_not_reported_as_lost(tmp_path):
+    running = durability(tmp_path)
+    await running.start()
+    left = admit(running)
+
+    assert await running.report_lost("g", [left.call_id]) == []
+    await running.stop()

@@ -21,13 +21,18 @@ class Journals:
     async def journalled(self, instance, *, start, end):
         return [CALL] if instance == "g-1" and start.minute == 0 and end.minute == 1 else None
 
+    async def report_lost(self, instance, call_ids):
+        return [call_id for call_id in call_ids if call_id == CALL] if instance == "g-1" else None
+
 
 @asynccontextmanager
 async def idle(_app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-async def ask(path: str, params: dict[str, str], *, service: str = "ledger") -> httpx2.Response:
+async def ask(
+    path: str, params: dict[str, str] | None = None, *, body: object = None, service: str = "ledger"
+) -> httpx2.Response:
     async def calling(_request: Request) -> str:
         return service
 
@@ -35,6 +40,8 @@ async def ask(path: str, params: dict[str, str], *, service: str = "ledger") -> 
     app.state.identity = SimpleNamespace(service=calling)
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        if body is not None:
+            return await http.post(path, json=body)
         return await http.get(path, params=params)
 
 
@@ -56,3 +63,27 @@ async def test_the_ledger_is_told_the_ids_of_a_window():
 )
 async def test_anything_else_is_refused(path, params, service, status):
     assert (await ask(path, params, service=service)).status_code == status
+
+
+async def test_the_ledger_may_ask_for_an_end_of_calls_that_are_nowhere():
+    other = UUID("0199f3a0-0000-7000-8000-00000000000d")
+
+    answer = await ask("/internal/journal/g-1/lost", body={"ids": [str(CALL), str(other)]})
+
+    assert (answer.status_code, answer.json()) == (200, {"instance": "g-1", "ids": [str(CALL)]})
+
+
+@pytest.mark.parametrize(
+    ("instance", "body", "service", "status"),
+    [
+        ("g-2", {"ids": [str(CALL)]}, "ledger", 404),
+        ("g-1", {"ids": [str(CALL)]}, "billing", 404),
+        ("g-1", {"ids": []}, "ledger", 422),
+        ("g-1", {"ids": [str(CALL)] * 1001}, "ledger", 422),
+        ("g-1", {"ids": ["no id"]}, "ledger", 422),
+    ],
+)
+async def test_an_end_is_given_to_nobody_else(instance, body, service, status):
+    answer = await ask(f"/internal/journal/{instance}/lost", body=body, service=service)
+
+    assert answer.status_code == status

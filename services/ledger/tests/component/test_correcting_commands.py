@@ -8,7 +8,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 
@@ -142,3 +142,26 @@ async def test_every_gateway_is_asked_hour_by_hour_with_a_token_and_one_that_is_
     assert nobody.ids is None
     assert [host for host, _, _ in asked] == ["mine", "mine", "stranger", "stranger", "away", "stranger"]
     assert {token for _, _, token in asked} == {"Bearer for-gateway"}
+
+
+async def test_lost_calls_are_ended_by_whichever_gateway_has_them_a_thousand_at_a_time() -> None:
+    lost = [UUID(int=number) for number in range(2500)]
+    asked: list[tuple[str, int]] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        ids = json.loads(request.content)["ids"]
+        asked.append((request.url.host, len(ids)))
+        if request.url.host == "away":
+            raise httpx2.ConnectError("refused", request=request)
+        if request.url.host == "stranger":
+            return httpx2.Response(404)
+        assert request.url.raw_path == b"/internal/journal/gateway%2F1/lost"
+        return httpx2.Response(200, json={"instance": "gateway/1", "ids": ids[:-1]})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+        gateways = ("http://away", "http://stranger", "http://mine")
+        reported = await GatewayJournals(gateways, http=http, tokens=_Tokens()).report_lost("gateway/1", lost)
+
+    assert set(lost) - reported == {lost[999], lost[1999], lost[2499]}
+    assert asked == [("away", 1000), *[("stranger", some) for some in (1000, 1000, 500)],
+                     *[("mine", some) for some in (1000, 1000, 500)]]  # fmt: skip

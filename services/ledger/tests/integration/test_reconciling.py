@@ -239,17 +239,37 @@ async def test_repair_ends_a_call_whose_event_the_topic_still_has_and_names_the_
     """(money.md 31): an orphan report and a real end are both ends."""
     account_id = await new_account(scene)
     lost, orphan, gone = scene.usage(account_id), scene.usage(account_id), scene.usage(account_id)
-    kept = [lost, scene.make.orphaned(orphan)]
+    topic = Kept([lost, scene.make.orphaned(orphan)])
     await scene.count(3)
-    (found,) = await scene.reconciling.reconcile(scene.window)
+    before = await scene.reconciling.reconcile(scene.window)
     repaired, repairing = Repaired(), scene.repairing()
 
     for _ in range(2):
-        await repairing.end_missing(found.missing, topic=Kept(kept), since=scene.window.start, repaired=repaired)
+        await repairing.end_missing(before, topic=topic, journals=Remembering(topic), repaired=repaired)
 
-    assert (repaired.found_again, repaired.nowhere) == (4, [gone.id, gone.id])
+    assert (repaired.found_again, repaired.orphaned, repaired.nowhere) == (4, 0, [gone.id, gone.id])
     (found,) = await scene.reconciling.reconcile(scene.window)
     assert (found.booked, found.missing) == (2, (gone.id,))
+    rows = await scene.ledger.rows("SELECT outcome, price_nano > 0 AS paid FROM charge ORDER BY outcome")
+    assert [tuple(row) for row in rows] == [("completed", True), ("orphaned", False)]
+
+
+async def test_repair_has_the_gateway_end_what_is_in_neither_place_and_its_real_end_still_counts(scene: Scene) -> None:
+    """(money.md 14, 31)."""
+    account_id = await new_account(scene)
+    gone, late = scene.usage(account_id), scene.usage(account_id)
+    topic = Kept([])
+    journals = Remembering(topic, scene.make.orphaned(gone), scene.make.orphaned(late))
+    await scene.count(2)
+    repaired = Repaired()
+
+    before = await scene.reconciling.reconcile(scene.window)
+    await scene.repairing().end_missing(before, topic=topic, journals=journals, repaired=repaired)
+    await scene.ledger.deliver(late)
+
+    assert (repaired.orphaned, repaired.on_the_way, repaired.nowhere, repaired.refused) == (2, [], [], [])
+    (found,) = await scene.reconciling.reconcile(scene.window)
+    assert (found.booked, found.is_equal) == (2, True)
     rows = await scene.ledger.rows("SELECT outcome, price_nano > 0 AS paid FROM charge ORDER BY outcome")
     assert [tuple(row) for row in rows] == [("completed", True), ("orphaned", False)]
 
@@ -263,6 +283,18 @@ class Kept:
     async def find(self, call_ids: Collection[UUID], *, since: datetime) -> list[StoredRecord]:
         kept = [one for one in self.events if one.id in call_ids]
         return [StoredRecord(one.type, 0, n, one.key.encode(), one.encode("gateway")) for n, one in enumerate(kept)]
+
+
+class Remembering:
+    """A gateway that has these calls in its journal, and publishes to a topic."""
+
+    def __init__(self, topic: Kept, *orphans: UsageRecorded) -> None:
+        self.topic, self.orphans = topic, orphans
+
+    async def report_lost(self, instance: str, call_ids: Collection[UUID]) -> frozenset[UUID]:
+        known = [one for one in self.orphans if instance == GATEWAY and one.id in call_ids]
+        self.topic.events += known
+        return frozenset(one.id for one in known)
 
 
 async def test_the_schedule_looks_at_each_settled_window_once_and_at_a_differing_one_again(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -128,6 +128,19 @@ class Durability:
             return None
         window = journal_files.microseconds_of(start), journal_files.microseconds_of(end)
         return await asyncio.to_thread(journal_files.ids_between, folder.journal, *window)
+
+    async def report_lost(self, instance: str, call_ids: Collection[UUID]) -> list[UUID] | None:
+        """Publish `orphaned` for calls whose own event was durable once and is nowhere now; those that are reported.
+
+        A call that is open still gets its end from whoever has it. None for an instance that is not of this folder.
+        """
+        folder = InstanceFolder.of(self._settings.state_dir, instance)
+        if not folder.journal.is_dir():
+            return None
+        found = await asyncio.to_thread(journal_files.ended, folder.journal, frozenset(call_ids))
+        reported: list[UUID] = []
+        await report_orphans(found, instance=instance, recorder=self.publisher, ended=reported.extend)
+        return reported
 
     async def stop(self) -> None:
         """Everything that waits is acknowledged or spooled and synced, the locks are free."""

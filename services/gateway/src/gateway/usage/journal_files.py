@@ -1,10 +1,11 @@
 """What lies in a journal's folder, and how it is read again: after a crash, for `reconcile`, by the command line.
 
 `N.journal` holds admissions with all that an `orphaned` event needs, and the ids of calls that have ended. Once all
-calls of a closed one have ended it is replaced by `N.ids`: time and id of each admission, 24 bytes (money.md 11, 31).
+calls of a closed one have ended it is replaced by `N.ids` (money.md 11, 31): id and time of each admission and the
+number of its report, 28 bytes, beside the reports, which calls of one caller share.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,8 @@ ENDED: Final = b"E"
 NOTHING: Final = b"N"
 _COUNTED: Final = "counted"
 _HEAD: Final = Struct("<c16sd")
-_ENTRY: Final = Struct("<16sq")
+_REPORT: Final = Struct("<cI")
+_ENTRY: Final = Struct("<16sqI")
 _SPLIT: Final = b"\n"
 _IDS_PER_RECORD: Final = 4096
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,6 +127,34 @@ def admissions(folder: Path, *, since: int = 0) -> Iterator[tuple[int, UUID]]:
             yield from _admissions_in(path)
 
 
+def ended(folder: Path, call_ids: Collection[UUID]) -> list[Journalled]:
+    """Those of the calls that have ended; what a listed one was allocated is no longer known."""
+    listed = (call for path in numbered(folder, IDS) for call in _listed_in(path))
+    still_open = read(folder).open
+    written = (call for path in numbered(folder, JOURNAL) for call in _written_in(path))
+    found = {call.call_id: call for call in listed if call.call_id in call_ids}
+    found |= {call.call_id: call for call in written if call.call_id in call_ids and call.call_id not in still_open}
+    return list(found.values())
+
+
+def _written_in(path: Path) -> Iterator[Journalled]:
+    for _, payload in records(path.read_bytes()):
+        if payload[:1] == ADMITTED:
+            yield _journalled(payload)
+
+
+def _listed_in(path: Path) -> Iterator[Journalled]:
+    reports: dict[int, bytes] = {}
+    for _, payload in records(path.read_bytes()):
+        if payload[:1] == b"R":
+            _, number = _REPORT.unpack_from(payload)
+            reports[number] = payload[_REPORT.size :]
+        elif payload[:1] == b"I":
+            for call_id, admitted_us, number in _ENTRY.iter_unpack(payload[1:]):
+                if number in reports:
+                    yield Journalled(UUID(bytes=call_id), admitted_us, b"[]", reports[number])
+
+
 def _admissions_in(path: Path) -> Iterator[tuple[int, UUID]]:
     try:
         content = path.read_bytes()
@@ -136,16 +166,22 @@ def _admissions_in(path: Path) -> Iterator[tuple[int, UUID]]:
             _, call_id, admitted_s = _HEAD.unpack_from(payload)
             yield round(admitted_s * 1_000_000), UUID(bytes=call_id)
         elif payload[:1] == b"I":
-            for call_id, admitted_us in _ENTRY.iter_unpack(payload[1:]):
+            for call_id, admitted_us, _ in _ENTRY.iter_unpack(payload[1:]):
                 yield admitted_us, UUID(bytes=call_id)
 
 
 def reduce_to_ids(folder: Path, number: int) -> None:
     """Replace a closed segment, all of whose calls have ended, by the list of its admissions."""
     path = path_of(folder, number, JOURNAL)
-    entries = [_ENTRY.pack(call_id.bytes, admitted_us) for admitted_us, call_id in _admissions_in(path)]
-    chunks = [entries[start : start + _IDS_PER_RECORD] for start in range(0, len(entries), _IDS_PER_RECORD)]
-    replaced(path_of(folder, number, IDS), b"".join(framed(b"I" + b"".join(chunk)) for chunk in chunks))
+    reports: dict[bytes, int] = {}
+    entries = [
+        _ENTRY.pack(call.call_id.bytes, call.admitted_us, reports.setdefault(call.report, len(reports)))
+        for call in _written_in(path)
+    ]
+    payloads = [_REPORT.pack(b"R", at) + report for report, at in reports.items()]
+    starts = range(0, len(entries), _IDS_PER_RECORD)
+    payloads += [b"I" + b"".join(entries[start : start + _IDS_PER_RECORD]) for start in starts]
+    replaced(path_of(folder, number, IDS), b"".join(map(framed, payloads)))
     path.unlink()
 
 

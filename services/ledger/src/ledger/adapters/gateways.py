@@ -1,6 +1,6 @@
-"""Asking the gateways which calls an instance admitted."""
+"""Asking the gateways which calls an instance admitted, and for an end of those whose events were lost."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -17,6 +17,7 @@ log = logging.get(__name__)
 AUDIENCE: Final = "gateway"
 TIMEOUT_S: Final = 10.0
 MOST_WINDOW: Final = timedelta(hours=1)
+MOST_LOST: Final = 1000
 
 
 class Tokens(Protocol):
@@ -56,10 +57,37 @@ class GatewayJournals:
                 found = (found or set()) | answer
         return Journalled(None if found is None else frozenset(found), tuple(unreachable))
 
-    async def _ask(self, address: str, instance: str, *, start: datetime, end: datetime) -> set[UUID] | None:
+    async def report_lost(self, instance: str, call_ids: Collection[UUID]) -> frozenset[UUID]:
+        """Have each gateway that remembers one of the calls report it as orphaned; those that are reported."""
+        left, reported = set(call_ids), set[UUID]()
+        for address in self._addresses:
+            try:
+                for some in _in_pieces(sorted(left, key=lambda call_id: call_id.int)):
+                    reported |= await self._report(address, instance, some)
+            except (httpx2.HTTPError, UnavailableError, ValueError, KeyError) as error:
+                log.warning("ledger.gateway_not_reached", address=address, reason=type(error).__name__)
+            left -= reported
+        return frozenset(reported)
+
+    async def _report(self, address: str, instance: str, call_ids: Sequence[UUID]) -> set[UUID]:
+        response = await self._http.post(
+            f"{address}/internal/journal/{quote(instance, safe='')}/lost",
+            json={"ids": [str(call_id) for call_id in call_ids]},
+            headers=await self._headers(),
+            timeout=TIMEOUT_S,
+        )
+        if response.status_code == 404:
+            return set()
+        response.raise_for_status()
+        return {UUID(one) for one in response.json()["ids"]}
+
+    async def _headers(self) -> dict[str, str]:
         if self._tokens is None:
             raise UnavailableError("There is no service secret to ask gateways with.")
-        headers = await self._tokens.headers(AUDIENCE)
+        return await self._tokens.headers(AUDIENCE)
+
+    async def _ask(self, address: str, instance: str, *, start: datetime, end: datetime) -> set[UUID] | None:
+        headers = await self._headers()
         found: set[UUID] | None = None
         while start < end:
             until = min(end, start + MOST_WINDOW)
@@ -75,3 +103,7 @@ class GatewayJournals:
                 found = (found or set()) | {UUID(one) for one in body["ids"]}
             start = until
         return found
+
+
+def _in_pieces(call_ids: Sequence[UUID]) -> list[Sequence[UUID]]:
+    return [call_ids[start : start + MOST_LOST] for start in range(0, len(call_ids), MOST_LOST)]

@@ -17,9 +17,8 @@ from ledger.service.reconciling import Reconciling
 from ledger.service.repairing import Repaired, Repairing
 from ledger.settings import LedgerSettings
 
-NOWHERE: Final = (
-    "its end is in the topic neither and a journal names no account; start its gateway or adopt its journal"
-)
+ON_THE_WAY: Final = "its gateway reported it and has not delivered it yet; it is booked when it comes"
+NOWHERE: Final = "its end is in no topic and no gateway that answers has its journal; start one on that state folder"
 Found = tuple[list[Reconciliation], Repaired | None]
 
 
@@ -43,9 +42,9 @@ def reconcile(
             repairing = Repairing(database, clock, build_consumer(use), use.booking)
             repaired = await repairing.repair(wanted, await letters.read())
             found = await reconciling.reconcile(wanted, instance=instance)
-            if missing := [call_id for one in found for call_id in one.missing]:
-                topic = UsageTopic(settings.kafka_bootstrap)
-                await repairing.end_missing(missing, topic=topic, since=wanted.start, repaired=repaired)
+            if any(one.missing for one in found):
+                topic, journals = UsageTopic(settings.kafka_bootstrap), build_journals(settings, http)
+                await repairing.end_missing(found, topic=topic, journals=journals, repaired=repaired)
                 found = await reconciling.reconcile(wanted, instance=instance)
             return found, repaired
 
@@ -70,12 +69,7 @@ def _window(text: str) -> Window:
 
 def _tell(found: list[Reconciliation], repaired: Repaired | None) -> None:
     if repaired is not None:
-        counted = f"{repaired.parked} parked events, {repaired.dead_letters} dead letters"
-        typer.echo(f"repaired: {counted}, {repaired.found_again} found in the topic")
-        for refused in repaired.refused:
-            typer.echo(f"  still refused: {refused}", err=True)
-        for call_id in repaired.nowhere:
-            typer.echo(f"  cannot be ended here, {NOWHERE}: {call_id}", err=True)
+        _tell_repairs(repaired)
     for one in found:
         admitted = one.admitted if one.journalled is None else one.journalled
         typer.echo(
@@ -92,6 +86,18 @@ def _tell(found: list[Reconciliation], repaired: Repaired | None) -> None:
             typer.echo(f"  in no journal: {call_id}", err=True)
     if not found:
         typer.echo("no gateway said anything of this window")
+
+
+def _tell_repairs(repaired: Repaired) -> None:
+    counted = f"{repaired.parked} parked events, {repaired.dead_letters} dead letters"
+    ended = f"{repaired.found_again} found in the topic, {repaired.orphaned} ended as orphaned"
+    typer.echo(f"repaired: {counted}, {ended}")
+    for refused in repaired.refused:
+        typer.echo(f"  still refused: {refused}", err=True)
+    for call_id in repaired.on_the_way:
+        typer.echo(f"  {ON_THE_WAY}: {call_id}", err=True)
+    for call_id in repaired.nowhere:
+        typer.echo(f"  {NOWHERE}: {call_id}", err=True)
 
 
 def _shown(one: Reconciliation) -> dict[str, Any]:
@@ -118,6 +124,8 @@ def _shown_repairs(repaired: Repaired | None) -> dict[str, Any] | None:
         "parked": repaired.parked,
         "dead_letters": repaired.dead_letters,
         "found_again": repaired.found_again,
+        "orphaned": repaired.orphaned,
         "refused": repaired.refused,
+        "on_the_way": repaired.on_the_way,
         "nowhere": repaired.nowhere,
     }

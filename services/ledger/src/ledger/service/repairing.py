@@ -1,11 +1,12 @@
 """What can be applied after all: parked events whose referent is here, dead letters that decode now, lost ends.
 
 An end that a journal names and nobody accounts for is looked for in the topic, where the consumer may have missed it:
-its place was moved, or the database is older than it. A journal's list names no account: what is not in the topic
-either can be ended by its gateway alone.
+its place was moved, or the database is older than it. What is not there either is reported by its gateway, which
+remembers the call, once more: as `orphaned`, which a real end that turns up later replaces (money.md 14).
 """
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -20,10 +21,12 @@ from kit.consumer import Batch, Consumer
 from kit.database import Database
 from kit.received import StoredRecord, decode_all
 from ledger.adapters.dead_letters import DeadLetter
-from ledger.domain.reconciling import Window
+from ledger.domain.reconciling import Reconciliation, Window
 from ledger.service.booking import GROUP, Booking
 
 AT_ONCE: Final = 500
+_LOOKS: Final = 10
+_LOOK_S: Final = 1.0
 _TYPES: Final = {UsageRecorded.type: UsageRecorded}
 
 
@@ -38,7 +41,10 @@ class Repaired:
     parked: int = 0
     dead_letters: int = 0
     found_again: int = 0
+    orphaned: int = 0
     refused: list[str] = field(default_factory=list)
+    on_the_way: list[UUID] = field(default_factory=list)
+    """Reported by their gateway, whose spool has them still."""
     nowhere: list[UUID] = field(default_factory=list)
 
 
@@ -46,6 +52,12 @@ class Topic(Protocol):
     """The topic of usage."""
 
     async def find(self, call_ids: Collection[UUID], *, since: datetime) -> list[StoredRecord]: ...
+
+
+class Journals(Protocol):
+    """The gateways' journals."""
+
+    async def report_lost(self, instance: str, call_ids: Collection[UUID]) -> frozenset[UUID]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +79,46 @@ class Repairing:
         return repaired
 
     async def end_missing(
-        self, missing: Collection[UUID], *, topic: Topic, since: datetime, repaired: Repaired
+        self, found: Iterable[Reconciliation], *, topic: Topic, journals: Journals, repaired: Repaired
     ) -> None:
-        """Book the ends of calls that journals name and the books lack, as far as the topic still has them."""
-        records = await topic.find(missing, since=since)
-        booked: set[UUID] = set()
-        for record in records:
+        """Book an end of each call that a journal names and the books lack: its own, else an orphan's."""
+        for one in found:
+            if not one.missing:
+                continue
+            missing = set(one.missing)
+            again = await self._book_found(missing, topic=topic, since=one.window.start, repaired=repaired)
+            repaired.found_again += len(again)
+            if lost := missing - again:
+                asked_at = self.clock.now()
+                reported = await journals.report_lost(one.gateway_instance, lost)
+                repaired.nowhere += sorted(lost - reported, key=_number)
+                await self._book_reported(reported, topic=topic, since=asked_at, repaired=repaired)
+
+    async def _book_reported(
+        self, reported: Collection[UUID], *, topic: Topic, since: datetime, repaired: Repaired
+    ) -> None:
+        left = set(reported)
+        for look in range(_LOOKS):
+            if not left:
+                break
+            await asyncio.sleep(_LOOK_S if look else 0)
+            left -= await self._book_found(left, topic=topic, since=since, repaired=repaired)
+        repaired.orphaned += len(reported) - len(left)
+        repaired.on_the_way += sorted(left, key=_number)
+
+    async def _book_found(
+        self, call_ids: Collection[UUID], *, topic: Topic, since: datetime, repaired: Repaired
+    ) -> set[UUID]:
+        """Those of the calls that the topic has; what cannot be booked of them is refused by name."""
+        found: set[UUID] = set()
+        for record in await topic.find(call_ids, since=since):
             call_id = _call_of(record)
             try:
                 await self._book(record)
             except StillRefusedError as refused:
                 repaired.refused.append(f"{call_id}: {refused}")
-            booked.add(call_id)
-        repaired.found_again += len(booked)
-        repaired.nowhere += sorted(set(missing) - booked, key=lambda call_id: call_id.int)
+            found.add(call_id)
+        return found
 
     async def _apply_parked(self) -> int:
         async with self.database.transaction() as session:
@@ -118,3 +156,7 @@ class Repairing:
 
 def _call_of(record: StoredRecord) -> UUID:
     return UUID(orjson.loads(record.value or b"")["id"])
+
+
+def _number(call_id: UUID) -> int:
+    return call_id.int
