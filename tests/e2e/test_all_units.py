@@ -323,6 +323,8 @@ async def check_archived(shop: Shop, subscriber: Subscriber, before: dict[str, A
     assert (before["archived"], after["counts"]) == (None, None)
     kept = ("outcome", "model", "price_credits", "plan_tokens", "overage_credits", "grants", "transfers", "plan")
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    listed = {one["id"]: one for one in (await subscriber.get("/v1/requests"))["items"]}[before["id"]]
+    assert (listed["price_credits"], listed["counts"]) == (before["price_credits"], None)
 
 
 def settings(subscriber: Subscriber, *, ceiling: Decimal) -> AccountSettingsChanged:

@@ -17,9 +17,11 @@ from contracts.gateway import Counts, IterationCounts, UsageRecorded
 from kit.clock import ManualClock
 from kit.database import Database
 from ledger.adapters.archive_files import ArchiveDamagedError, ArchiveFolder
+from ledger.domain.requests import RequestFilter
 from ledger.errors import RetentionTooShortError
 from ledger.repository.archives import find_archives
 from ledger.repository.partitions import ensure_partitions
+from ledger.repository.reading import list_requests
 from ledger.service.archiving import Archiving
 
 
@@ -82,6 +84,11 @@ async def test_a_month_that_is_over_moves_into_a_file_and_its_charges_stay(store
 
     archives = await store.archiving().archive()
 
+    wanted = RequestFilter(account_id=store.account_id)
+    async with store.ledger.database.reading() as session:
+        listed = await list_requests(session, wanted, before=store.calls[40].id, limit=50)
+    assert [row.id for row in listed] == [call.id for call in reversed(store.calls[:40])]
+    assert {row.gateway_instance for row in listed} == {None}
     march = next(one for one in archives if one.name == "usage_detail_2026_03")
     assert (march.content.rows, await store.detail(), store.sealed) == (50, 0, 1)
     assert store.archived_ids() == {call.id for call in store.calls}

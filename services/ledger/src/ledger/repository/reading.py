@@ -46,28 +46,18 @@ async def list_transfers(
 async def list_requests(
     session: AsyncSession, wanted: RequestFilter, *, before: UUID | None, limit: int
 ) -> Sequence[Any]:
-    """Calls with their charges, newest first."""
-    detail = tables.usage_detail.c
-    query = _requests().where(detail.account_id == wanted.account_id, *_conditions(wanted))
+    """Calls by their charges, newest first; who made an archived one is not known here any more."""
+    charge = tables.charge.c
+    query = _requests().where(charge.account_id == wanted.account_id, *_conditions(wanted))
     if before is not None:
-        query = query.where(detail.id < before)
-    return (await session.execute(query.order_by(detail.id.desc()).limit(limit))).all()
+        query = query.where(charge.id < before)
+    return (await session.execute(query.order_by(charge.id.desc()).limit(limit))).all()
 
 
 async def find_request(session: AsyncSession, account_id: UUID, call_id: UUID) -> Any | None:
-    """A call by its charge, which is kept; the columns of its detail are None once that is archived."""
-    detail, charge = tables.usage_detail, tables.charge
-    same = and_(charge.c.account_id == detail.c.account_id, charge.c.id == detail.c.id)
-    own = {"id", "account_id", "outcome", "admitted_at"}
-    query = select(
-        charge.c.id,
-        charge.c.account_id,
-        charge.c.outcome,
-        charge.c.admitted_at,
-        *(charge.c[name] for name in _CHARGED),
-        *(column for column in detail.c if column.name not in own),
-    ).select_from(charge.outerjoin(detail, same))
-    rows = await session.execute(query.where(charge.c.account_id == account_id, charge.c.id == call_id))
+    """A call by its charge, which is kept."""
+    charge = tables.charge.c
+    rows = await session.execute(_requests().where(charge.account_id == account_id, charge.id == call_id))
     return rows.one_or_none()
 
 
@@ -110,33 +100,34 @@ _CHARGED = (
 
 
 def _requests() -> Any:
+    """Charges with their detail; its columns are None once that is archived."""
     detail, charge = tables.usage_detail, tables.charge
     same = and_(charge.c.account_id == detail.c.account_id, charge.c.id == detail.c.id)
-    return select(detail, *(charge.c[name] for name in _CHARGED)).join(charge, same)
+    own = {"id", "account_id", "outcome", "admitted_at"}
+    return select(
+        *(charge.c[name] for name in (*sorted(own), *_CHARGED)),
+        *(column for column in detail.c if column.name not in own),
+    ).select_from(charge.outerjoin(detail, same))
 
 
 def _conditions(wanted: RequestFilter) -> list[Any]:
-    detail = tables.usage_detail.c
+    detail, charge = tables.usage_detail.c, tables.charge.c
     equal = {
         detail.user_id: wanted.user_id,
-        detail.outcome: wanted.outcome,
+        charge.outcome: wanted.outcome,
         detail.api_key_id: wanted.api_key_id,
         detail.project_id: wanted.project_id,
-        tables.charge.c.model: wanted.model,
+        charge.model: wanted.model,
     }
     conditions: list[Any] = [column == value for column, value in equal.items() if value is not None]
     if wanted.min_price_nano is not None:
-        conditions.append(tables.charge.c.price_nano >= wanted.min_price_nano)
+        conditions.append(charge.price_nano >= wanted.min_price_nano)
     if wanted.admitted_from is not None:
-        conditions += [
-            detail.admitted_at >= wanted.admitted_from,
-            detail.id >= func.uuid7_floor(wanted.admitted_from - _MARGIN),
-        ]
+        floor = func.uuid7_floor(wanted.admitted_from - _MARGIN)
+        conditions += [charge.admitted_at >= wanted.admitted_from, charge.id >= floor]
     if wanted.admitted_to is not None:
-        conditions += [
-            detail.admitted_at < wanted.admitted_to,
-            detail.id < func.uuid7_floor(wanted.admitted_to + _MARGIN),
-        ]
+        ceiling = func.uuid7_floor(wanted.admitted_to + _MARGIN)
+        conditions += [charge.admitted_at < wanted.admitted_to, charge.id < ceiling]
     return conditions
 
 
