@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -27,6 +28,38 @@ _SECRET_SHAPES: Final = re.compile(
 )
 
 
+_QUIET_S: Final = 10.0
+_MESSAGES_KNOWN: Final = 1000
+
+
+class OnceInAWhile(logging.Filter):
+    """Lets each message of a library through once in ten seconds and says how often it was said meanwhile.
+
+    A client whose server is away says so at every attempt of each of its tasks, which hides all else.
+    """
+
+    def __init__(self, library: str, *, seconds: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._prefix = library
+        self._seconds = seconds
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(self._prefix):
+            return True
+        key, now = (record.name, str(record.msg)), self._seconds()
+        said_at, held_back = self._said.get(key, (-_QUIET_S, 0))
+        if now - said_at < _QUIET_S:
+            self._said[key] = said_at, held_back + 1
+            return False
+        if len(self._said) >= _MESSAGES_KNOWN:
+            self._said.clear()
+        self._said[key] = now, 0
+        if held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back} more like it)", None
+        return True
+
+
 def configure(service: str, level: str = "INFO") -> None:
     """Set up logging of this process, once: JSON lines on standard error, foreign loggers included."""
     shared: list[structlog.typing.Processor] = [
@@ -43,6 +76,7 @@ def configure(service: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(OnceInAWhile("aiokafka"))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
