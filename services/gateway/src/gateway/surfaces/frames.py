@@ -10,6 +10,7 @@ MOST_HELD_BYTES: Final = 4 << 20
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _LOOK_BACK: Final = 3
 _MARK: Final = b"\xef\xbb\xbf"
+_ORDINARY_LINES: Final = 3
 # A named tuple's own constructor is written in Python; a read may hold hundreds of events.
 _new: Final = tuple.__new__
 
@@ -85,5 +86,10 @@ def payload_of(frame: bytes) -> Mapping[str, Any]:
 
 
 def data_of(frame: bytes) -> bytes:
+    if frame.startswith(b"event: ") and frame.count(b"\n") == _ORDINARY_LINES and b"\r" not in frame:
+        # A name, one line of data and the blank line, as nearly all have it.
+        name_end = frame.index(b"\n") + 1
+        if frame.startswith(b"data: ", name_end):
+            return frame[name_end + len(b"data: ") : -2]
     lines = frame.removeprefix(_MARK).splitlines()
     return b"\n".join([line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")])

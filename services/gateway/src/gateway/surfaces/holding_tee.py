@@ -1,5 +1,6 @@
 """What the tees of all streams share: bytes pass event by event, and from the event that ends the stream they stay."""
 
+import re
 from abc import abstractmethod
 from typing import ClassVar, Final
 
@@ -13,13 +14,15 @@ _BYTES_PER_TOKEN: Final = 4
 class HoldingTee:
     """See `types.StreamTee`. A surface says how its common event begins, and reads events one by one.
 
-    Most reads hold exactly one such event: `common_lines` line ends, no more, are one however its text reads.
+    Most reads hold exactly one such event: `common_lines` line ends, no more, are one however its text reads. A fast
+    provider sends many of them at once: `common_run` matches several, where a surface can count them together.
     """
 
     __slots__ = ("_bytes", "_cutter", "_events", "_held", "error_type", "has_content", "seen", "terminal")
 
     common_start: ClassVar[bytes]
     common_lines: ClassVar[int]
+    common_run: ClassVar[re.Pattern[bytes] | None] = None
 
     def __init__(self) -> None:
         self.seen = UsageSeen()
@@ -34,6 +37,10 @@ class HoldingTee:
     @abstractmethod
     def _common(self, frame: bytes) -> bool:
         """Count an event that begins as most do; false when it has to be read."""
+
+    def _common_run(self, frames: bytes) -> bool:
+        """Count several events of that kind at once; false when they have to be read one by one."""
+        return False
 
     @abstractmethod
     def _read(self, frame: bytes) -> bool:
@@ -50,6 +57,8 @@ class HoldingTee:
             and self._common(data)
         ):
             return data
+        if self.common_run is not None and not self._cutter.pending:
+            return self._feed_run(data, self.common_run)
         return self._feed_pieces(data)
 
     @property
@@ -66,6 +75,18 @@ class HoldingTee:
 
     def rest(self) -> bytes:
         return b"".join(self._held) + self._cutter.pending
+
+    def _feed_run(self, data: bytes, run: re.Pattern[bytes]) -> bytes:
+        """The first run of common events in one step, what stands before and behind it piece by piece."""
+        begin = 0 if data.startswith(self.common_start) else data.find(b"\n\n" + self.common_start) + 2
+        found = run.match(data, begin)
+        if found is None or begin == 1 or b"\r" in data:
+            return self._feed_pieces(data)
+        before = self._feed_pieces(data[:begin]) if begin else b""
+        is_cut = self._cutter.pending or self._cutter.inside_large or self.terminal is not None
+        if is_cut or not self._common_run(found[0]):
+            return before + self._feed_pieces(data[begin:])
+        return b"".join((before, found[0], self._feed_pieces(data[found.end() :])))
 
     def _feed_pieces(self, data: bytes) -> bytes:
         out: list[bytes] = []

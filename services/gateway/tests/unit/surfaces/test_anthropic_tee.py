@@ -283,3 +283,14 @@ async def test_streamed_usage_is_the_usage_of_the_same_call_not_streamed(provide
     assert tee.seen.counts() == message.seen.counts()
     assert tee.seen.iterations(serving_model="x") == message.seen.iterations(serving_model="x")
     assert tee.seen.serving_model() == message.seen.serving_model()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=60), min_size=2, max_size=20))
+def test_deltas_that_come_in_one_read_count_as_those_that_come_one_by_one(texts: list[str]):
+    stream = START + b"".join(map(delta, texts)) + STOP
+    tee, out = play(stream, [])
+    one_by_one, same = play(stream, event_ends(stream))
+
+    assert out == same == stream.removesuffix(STOP)
+    assert tee.delivered_tokens == one_by_one.delivered_tokens > 0

@@ -1,5 +1,6 @@
 """The tee of `/v1/messages`: bytes pass unchanged, usage is read on the way, the ending is held back."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from gateway.usage.seen import UsageSeen
 
 # `event: content_block_delta`, its JSON without the text, the padding that the provider adds, and the blank line.
 _DELTA_OVERHEAD_BYTES: Final = 118
+_BLANK_LINE: Final = b"\n\n"
 _SIGNATURE: Final = b'"signature_delta"'
 _PARSED: Final = frozenset({b"message_start", b"message_delta", b"message_stop", b"error"})
 
@@ -22,12 +24,26 @@ class AnthropicStreamTee(HoldingTee):
 
     common_start = b"event: content_block_delta\ndata: "
     common_lines = 3
+    # From two on it is cheaper than one by one.
+    common_run = re.compile(rb"(?:event: content_block_delta\ndata: [^\n]*+\n\n){2,}+")
 
     def _common(self, frame: bytes) -> bool:
         self.has_content = True
         if _SIGNATURE not in frame:
             self._events += 1
-            self._bytes += max(0, len(frame) - _DELTA_OVERHEAD_BYTES)
+            size = len(frame) - _DELTA_OVERHEAD_BYTES
+            if size > 0:
+                self._bytes += size
+        return True
+
+    def _common_run(self, frames: bytes) -> bool:
+        if _SIGNATURE in frames:
+            return False
+        self.has_content = True
+        overhead = _DELTA_OVERHEAD_BYTES - len(_BLANK_LINE)
+        sizes = [len(frame) - overhead for frame in frames.split(_BLANK_LINE)[:-1]]
+        self._events += len(sizes)
+        self._bytes += sum([size for size in sizes if size > 0])
         return True
 
     def _read(self, frame: bytes) -> bool:
