@@ -27,6 +27,11 @@ def streaming(exchange: Exchange) -> None:
     exchange.finish(b"three")
 
 
+def begun_together(exchange: Exchange) -> None:
+    exchange.start(200, [(b"content-type", b"text/event-stream")], first=b"one two ")
+    exchange.finish(b"three")
+
+
 def sized(exchange: Exchange) -> None:
     exchange.start(200, [], length=7)
     exchange.write(b"one ")
@@ -45,7 +50,10 @@ def old(connection: bytes = b"") -> bytes:
     return b"POST /v1/x HTTP/1.0\r\n" + connection + b"Content-Length: 2\r\n\r\n{}"
 
 
-@pytest.mark.parametrize(("handler", "body"), [(streaming, b"one two three"), (sized, b"one two"), (whole, b"whole")])
+@pytest.mark.parametrize(
+    ("handler", "body"),
+    [(streaming, b"one two three"), (begun_together, b"one two three"), (sized, b"one two"), (whole, b"whole")],
+)
 def test_every_kind_of_answer_keeps_the_connection(handler: Handler, body: bytes):
     with serving(handler) as front, front.connect() as wire:
         for _ in range(3):
@@ -57,7 +65,7 @@ def test_every_kind_of_answer_keeps_the_connection(handler: Handler, body: bytes
             assert b"server" not in headers
 
 
-@pytest.mark.parametrize("handler", [streaming, sized, whole])
+@pytest.mark.parametrize("handler", [streaming, begun_together, sized, whole])
 def test_head_gets_the_head_alone(handler: Handler):
     with serving(handler) as front, front.connect() as wire:
         for _ in range(2):

@@ -269,12 +269,12 @@ class Call:
         assert self._fetch is not None
         stream.attach(self._fetch, elastic)
 
-    def start_answer(self) -> None:
+    def start_answer(self, first: bytes = b"") -> None:
         """The first bytes go out: from here on no other target can answer."""
         self.attempts.report("ok")
         self.note_first_byte()
         self.order.release_body()
-        self.order.exchange.start(200, self.answer_lines())
+        self.order.exchange.start(200, self.answer_lines(), first=first)
 
     def answer_lines(self, *, status: int = 200) -> bytes:
         """The provider's headers that may pass, and ours."""

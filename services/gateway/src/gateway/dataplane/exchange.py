@@ -97,14 +97,19 @@ class Exchange:
         """The first value of a header; `name` in lower case."""
         return self._fields.get(name)
 
-    def start(self, status: int, headers: Headers, *, length: int | None = None) -> None:
-        """Begin the answer; without a `length` the body is chunked."""
+    def start(self, status: int, headers: Headers, *, length: int | None = None, first: bytes = b"") -> None:
+        """Begin the answer; without a `length` the body is chunked. `first` leaves with the head, in one write."""
         connection = self._connection
         if connection is None:
             return
         assert not self.started
         self.started = True
-        connection.transport.write(self._head(connection, status, headers, length))
+        head = self._head(connection, status, headers, length)
+        if first and self._way == _CHUNKED:
+            connection.transport.write(b"%b%x\r\n%b\r\n" % (head, len(first), first))
+            return
+        connection.transport.write(head)
+        self.write(first)
 
     def write(self, data: bytes) -> None:
         """A part of the body."""

@@ -35,10 +35,10 @@ class Stream:
         *,
         ping: bytes,
         ping_after_s: float,
-        start: Callable[[], None],
+        start: Callable[[bytes], None],
         now: float,
     ) -> None:
-        """`start` sends the answer's head; it is called before the first bytes, which may still fail to come."""
+        """`start` sends the answer's head with the first bytes, which may still fail to come."""
         self.tee = tee
         self._has_reader = True
         self._exchange = exchange
@@ -57,7 +57,8 @@ class Stream:
 
     def feed(self, data: bytes, now: float) -> None:
         """What the provider sent: out goes all that may. `now` may be a moment ago."""
-        self._spoke_s = max(self._spoke_s, now)
+        if now > self._spoke_s:  # noqa: PLR1730  # with every event: a call costs twice as much
+            self._spoke_s = now
         tee = self.tee
         out = tee.feed(data)
         exchange = self._exchange
@@ -97,9 +98,10 @@ class Stream:
         if not self._has_reader:
             return
         exchange = self._exchange
-        if not exchange.started:
-            self._start()
-        exchange.write(out)
+        if exchange.started:
+            exchange.write(out)
+        else:
+            self._start(out)
         if exchange.paused:
             self._pause()
 
