@@ -1,5 +1,6 @@
 """Ids are ordered by time or made from facts; back-off grows within its bounds."""
 
+import multiprocessing
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,6 +28,25 @@ def test_later_uuid7s_sort_behind_earlier_ones() -> None:
     clock.advance(0.001)
 
     assert earlier < uuid7(clock)
+
+
+def test_ids_of_one_millisecond_differ_in_their_random_bits_only() -> None:
+    clock = ManualClock()
+
+    made = {uuid7(clock) for _ in range(1000)}
+
+    assert len(made) == 1000
+    assert {one.int >> 76 for one in made} == {next(iter(made)).int >> 76}
+    assert {one.variant for one in made} == {"specified in RFC 4122"}
+
+
+def test_a_forked_process_makes_ids_of_its_own() -> None:
+    uuid7(ManualClock())  # what is fetched ahead is in memory when the process forks
+
+    with multiprocessing.get_context("fork").Pool(1) as forked:
+        theirs = forked.apply(uuid7, [ManualClock()])
+
+    assert theirs != uuid7(ManualClock())
 
 
 def test_only_a_uuid7_tells_its_instant() -> None:
