@@ -142,6 +142,8 @@ class Gateway:
             spooled=self.durability.spooled,
         )
         self.durability.on_adopted = self.admission.spool_grew
+        # What one read admits is written down in one go, and dispatched before other sockets have their turn.
+        self.redis.fast.on_answered = self.durability.journal.write_waiting
         self.admission.on_swept = lambda call_id: self.calls.stop(call_id, "swept")
         self.sweeper = Sweeper(
             redis=self.redis,

@@ -65,6 +65,18 @@ async def test_calls_of_one_turn_are_written_in_one_record_each_before_anybody_h
     assert on_disk == [2, 2]
 
 
+async def test_what_waits_can_be_written_before_the_turn_ends(tmp_path):
+    journal, call, heard = started(tmp_path), admitted(), []
+    journal.write_waiting()
+
+    journal.admitted_soon(call, report=REPORT, then=heard.append)
+    journal.write_waiting()
+
+    assert (heard, list(journal_files.read(tmp_path).open)) == ([None], [call.call_id])
+    await asyncio.sleep(0)
+    assert len(heard) == 1
+
+
 async def test_a_call_without_an_end_is_found_with_all_that_its_orphan_needs(tmp_path):
     journal, left, ended = started(tmp_path), admitted(), admitted()
     await journalled(journal, left, ended)

@@ -94,6 +94,7 @@ class Line:
         self.run: Run | None = None
         self.misconfigured: RedisMisconfiguredError | None = None
         self.on_up: Callable[[], None] = lambda: None
+        self.on_answered: Callable[[], None] = lambda: None
 
     async def keep(self) -> None:
         """Connect, and again after each loss, until cancelled."""
@@ -159,7 +160,7 @@ class Line:
         address = self._address
         async with asyncio.timeout(self._connect_timeout_s):
             _, wire = await asyncio.get_running_loop().create_connection(
-                lambda: Wire(timeout_s=self._timeout_s, on_lost=self._on_lost),
+                lambda: Wire(timeout_s=self._timeout_s, on_lost=self._on_lost, on_answered=self.on_answered),
                 address.host,
                 address.port,
                 ssl=address.tls,

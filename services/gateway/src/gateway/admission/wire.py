@@ -1,6 +1,7 @@
 """One connection to Redis: all commands of a loop turn leave in one write, answers are matched in order."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -18,6 +19,7 @@ Then = Callable[[Any], None]
 
 _CHECKS_PER_LIMIT: Final = 8
 _AGAIN_S: Final = 0.02
+_LONG_TURN_S: Final = 0.001
 # What says that this server must not be asked any more; a script's error wraps the server's own.
 _WRONG_SERVER: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH")
 
@@ -37,14 +39,18 @@ class RedisReplyError(AdmissionUnavailableError):
 class Wire(asyncio.Protocol):
     """Alive from `connection_made` until `on_lost`; then another one is made."""
 
-    def __init__(self, *, timeout_s: float, on_lost: Callable[["Wire"], None]) -> None:
+    def __init__(
+        self, *, timeout_s: float, on_lost: Callable[["Wire"], None], on_answered: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_answered` is called behind the answers that one read brought: what they made leaves at once."""
         self._timeout_s = timeout_s
         self._on_lost = on_lost
+        self._on_answered = on_answered
         self._loop = asyncio.get_running_loop()
         self._reader = Reader()
         self._waiting: deque[tuple[Then, float, Script | None, bytes]] = deque()
         self._out: list[bytes] = []
-        self._turn_at = 0.0
+        self._turn_at = self._written_s = 0.0
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._suspect = False
@@ -54,12 +60,16 @@ class Wire(asyncio.Protocol):
         return self._transport is not None
 
     def send(self, command: bytes, then: Then, script: Script | None = None) -> None:
-        """Write it at the end of this loop turn."""
+        """Write it at the end of this loop turn; a turn that reads a thousand streams is too long to wait for."""
         if not self._out:
             self._turn_at = self._loop.time()
             self._loop.call_soon(self._flush)
         self._out.append(command)
         self._waiting.append((then, self._turn_at, script, command))
+        now = time.monotonic()
+        if now - self._turn_at > _LONG_TURN_S and now - self._written_s > _LONG_TURN_S:
+            self._written_s = now
+            self._flush()
 
     def drop(self) -> None:
         """Close at once; who waits is told that the connection was lost."""
@@ -80,6 +90,7 @@ class Wire(asyncio.Protocol):
                 self._refused(reply, then, script, command)
             else:
                 then(reply)
+        self._on_answered()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -93,8 +104,9 @@ class Wire(asyncio.Protocol):
             self._fail()
             return
         out = self._out
-        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        out.clear()
+        if out:
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
 
     def _fail(self) -> None:
         self._out.clear()

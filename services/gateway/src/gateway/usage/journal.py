@@ -96,6 +96,11 @@ class Journal:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def write_waiting(self) -> None:
+        """What was journalled up to here, not only at the end of this turn."""
+        if self._flushing:
+            self._flush()
+
     def admitted(self, admitted: Admitted, *, report: bytes) -> None:
         """The same at once; raises `JournalError`."""
         failed: list[Exception | None] = []
