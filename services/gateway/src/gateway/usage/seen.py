@@ -108,8 +108,8 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _counts(usage: Mapping[str, Any], *, split: Mapping[str, Any], tools: Mapping[str, Any]) -> TokenCounts:
-    one_hour = _count(split, "ephemeral_1h_input_tokens")
-    five_minutes = _count(split, "ephemeral_5m_input_tokens")
+    one_hour = _count(split, "ephemeral_1h_input_tokens") if split else 0
+    five_minutes = _count(split, "ephemeral_5m_input_tokens") if split else 0
     if "cache_creation_input_tokens" in usage:
         # `message_delta` repeats the total without the split; what the split does not explain is the default, 5 m.
         written = _count(usage, "cache_creation_input_tokens")
@@ -121,9 +121,9 @@ def _counts(usage: Mapping[str, Any], *, split: Mapping[str, Any], tools: Mappin
         cache_write_1h_tokens=one_hour,
         cache_read_tokens=_count(usage, "cache_read_input_tokens"),
         output_tokens=_count(usage, "output_tokens"),
-        web_search_requests=_count(tools, "web_search_requests"),
-        web_fetch_requests=_count(tools, "web_fetch_requests"),
-        code_execution_requests=_count(tools, "code_execution_requests"),
+        web_search_requests=_count(tools, "web_search_requests") if tools else 0,
+        web_fetch_requests=_count(tools, "web_fetch_requests") if tools else 0,
+        code_execution_requests=_count(tools, "code_execution_requests") if tools else 0,
     )
 
 
