@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from harness import Ledger
 
 from contracts.gateway import Counts, IterationCounts
 from kit.clock import ManualClock
-from ledger.domain.rerating import Booked, Rerater
+from ledger.domain.rerating import Booked, Correction, Price, Rerater
 from ledger.errors import RefundError, UnknownPriceBookError
 from ledger.repository.rerating import Span
 from ledger.service.catalogue import publish_book
@@ -177,6 +178,44 @@ async def test_a_run_that_was_cut_off_goes_on_and_corrects_each_call_once(bench:
 
     assert (rest.resumed, rest.charges) == (True, 4)
     assert await bench.corrections(account_id) == [(1, HALF_NANO)] * 7
+
+
+async def test_a_run_that_reads_in_many_pieces_rates_every_call_once(bench: Bench, account: NewAccount) -> None:
+    accounts = [await account() for _ in range(3)]
+    await bench.ledger.deliver(*(bench.make.usage(account_id) for account_id in accounts * 4))
+    cheaper, dearer = await bench.publish(input_credits="1.5"), await bench.publish(input_credits="9")
+    rerating = Rerating(bench.ledger.database, bench.ledger.catalogue, bench.clock, booked_at_once=2, read_at_once=4)
+
+    # The first moves what is whole, the second what is corrected already.
+    for version, price_nano in ((cheaper, HALF_NANO), (dearer, 3 * CALL_NANO)):
+        for account_id in accounts:
+            found = await rerating.book(bench.span(account_id), version=version)
+            assert (found.charges, found.total.corrected) == (4, 4)
+            assert (await bench.corrections(account_id))[-1][1] == price_nano
+    assert (await Verifying(bench.ledger.database).verify_account(accounts[0])).findings == []
+
+
+async def test_what_another_run_or_a_refund_moved_since_the_page_was_read_is_not_moved_again(
+    bench: Bench, account: NewAccount
+) -> None:
+    """(money.md 23): pages are read ahead of the locks, so what stands of a call is asked for again under them."""
+    account_id = await account()
+    calls = [bench.make.usage(account_id) for _ in range(2)]
+    await bench.ledger.deliver(*calls)
+    version, span = await bench.publish(input_credits="1.5"), bench.span(account_id)
+    rerating = bench.rerating
+    async with aclosing(rerating._pages(span, after=None, most=None, page=10, is_corrected=True)) as pages:
+        page = await anext(pages)
+    stale = [Correction(call, Price(HALF_NANO, call.cost_nano // 2)) for call in page]
+
+    await _refund(bench, account_id, page[0].call_id)
+    await rerating.book(span, version=version)
+    async with bench.ledger.database.transaction() as session:
+        moved = await rerating._move(session, stale, run_id=uuid4(), version=version)
+
+    assert moved == []
+    assert await bench.ledger.available(account_id) == 5 * CREDIT - HALF_NANO
+    assert await bench.corrections(account_id) == [(1, HALF_NANO)] * 2
 
 
 async def test_a_call_that_was_refunded_is_not_given_back_twice(bench: Bench, account: NewAccount) -> None:

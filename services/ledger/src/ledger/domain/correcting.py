@@ -1,5 +1,6 @@
 """Posting the difference of a corrected charge (money.md 23): back to where it came from, or out of today's grants."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -20,7 +21,7 @@ class Posted(NamedTuple):
     recognised_nano: int
 
 
-def post_correction(book: AccountBook, correction: Correction, transfers: list[Any], *, reference: str) -> Posted:
+def post_correction(book: AccountBook, correction: Correction, transfers: Sequence[Any], *, reference: str) -> Posted:
     """Move only the difference.
 
     A call that was given back already cannot be given back again: what is left of its burns is the most.

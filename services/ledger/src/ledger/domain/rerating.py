@@ -20,6 +20,10 @@ _GEOS: Final = frozenset({None, "", "global", "not_available"})
 _CLASSES: Final = tuple(Counts.model_fields)
 
 
+Place = tuple[UUID, UUID]
+"""Account and call."""
+
+
 class Price(NamedTuple):
     """What a call is charged in credits, and what it cost us."""
 
@@ -58,9 +62,16 @@ class Booked(NamedTuple):
     speed: str | None
     first_seq: int | None
     last_seq: int | None
+    project_id: UUID | None = None
+    api_key_id: UUID | None = None
+    user_id: UUID | None = None
 
 
 _FIRST_COUNT: Final = Booked._fields.index("input_tokens")
+
+
+def place_of(call: Booked) -> Place:
+    return call[0], call[1]
 
 
 class UnratedError(Exception):
@@ -80,6 +91,10 @@ class Correction(NamedTuple):
     @property
     def cost_difference_nano(self) -> int:
         return self.new.cost_nano - self.call.cost_nano
+
+    @property
+    def moves(self) -> bool:
+        return self.new[0] != self.call[2] or self.new[1] != self.call[3]
 
 
 class Burnt(NamedTuple):

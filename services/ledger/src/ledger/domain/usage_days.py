@@ -88,6 +88,11 @@ def add(days: Days, key: DayKey, sums: DaySums) -> None:
     days[key] = sums if known is None else DaySums._make(map(int.__add__, known, sums))
 
 
+def correcting(*, price_nano: int, cost_nano: int, recognised_nano: int) -> DaySums:
+    """What rating a call again adds: it was counted already."""
+    return DaySums._make((0, 0, 0, 0, 0, 0, 0, price_nano, 0, 0, 0, 0, cost_nano, recognised_nano))
+
+
 def taken_out(sums: DaySums) -> DaySums:
     """What undoes having added these."""
     return DaySums(*map(int.__neg__, sums))

@@ -73,6 +73,15 @@ async def list_ending_after(session: AsyncSession, account_id: UUID, *, after: d
     return [_grant(row) for row in rows]
 
 
+async def list_named(session: AsyncSession, grant_ids: Collection[UUID]) -> list[Grant]:
+    """Grants by their ids, used up or not; ask under their accounts' locks."""
+    if not grant_ids:
+        return []
+    async with driver(session) as connection:
+        rows = await connection.fetch(f'SELECT {_NAMES} FROM "grant" WHERE id = ANY($1::uuid[])', list(grant_ids))  # noqa: S608
+    return [_grant(row) for row in rows]
+
+
 async def has_grant(session: AsyncSession, account_id: UUID, *, rule: str, period: str) -> bool:
     """Whether the account got this rule's grant for this period; ask under the account's lock."""
     columns = tables.grant.c

@@ -1,10 +1,10 @@
 """Booked charges, page by page, and their corrections."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger import tables
 from ledger.domain.correcting import Posted
-from ledger.domain.rerating import Booked, Correction
+from ledger.domain.rerating import Booked, Correction, Place
 from ledger.repository.driver import driver
 
 # Admission and id are a minute apart at most; a day more costs nothing and keeps the partitions that matter.
@@ -33,7 +33,8 @@ c.outcome, c.markup_bps, c.model, c.admitted_at, c.plan_id, c.plan_version, c.pl
 c.overage_nano, coalesce(d.input_tokens, 0), coalesce(d.cache_write_5m_tokens, 0),
 coalesce(d.cache_write_1h_tokens, 0), coalesce(d.cache_read_tokens, 0), coalesce(d.output_tokens, 0),
 coalesce(d.web_search_requests, 0), coalesce(d.web_fetch_requests, 0), coalesce(d.code_execution_requests, 0),
-d.iterations::text, d.operation::text, d.service_tier, d.inference_geo, d.speed, d.first_seq, d.last_seq
+d.iterations::text, d.operation::text, d.service_tier, d.inference_geo, d.speed, d.first_seq, d.last_seq,
+d.project_id, d.api_key_id, d.user_id
 """
 _WINDOW: Final = """
 FROM charge AS c LEFT JOIN usage_detail AS d ON d.account_id = c.account_id AND d.id = c.id
@@ -53,41 +54,44 @@ async def has_corrections(session: AsyncSession) -> bool:
     return bool(await session.scalar(text("SELECT EXISTS (SELECT FROM charge_correction)")))
 
 
-async def list_booked(
-    session: AsyncSession, span: Span, *, after: tuple[UUID, UUID] | None, limit: int, is_corrected: bool
-) -> list[Booked]:
-    """The next charges in the order of account and call, at the price that holds now."""
+async def stream_booked(
+    session: AsyncSession,
+    span: Span,
+    *,
+    after: Place | None,
+    most: int | None,
+    page: int,
+    is_corrected: bool,
+) -> AsyncGenerator[list[Booked]]:
+    """The next charges in the order of account and call, at the price that holds now, page by page out of one query."""
     price = "coalesce(k.price_nano, c.price_nano), coalesce(k.cost_nano, c.cost_nano)"
-    of_account = "AND c.account_id = $6 AND d.account_id = $6" if span.account_id else ""
     query = f"""
         SELECT c.account_id, c.id, {price if is_corrected else "c.price_nano, c.cost_nano"}, {_COLUMNS} {_WINDOW}
-        AND d.id >= uuid7_floor($1) AND d.id < uuid7_floor($2) {_CORRECTED if is_corrected else ""}
+        AND d.id >= uuid7_floor($1) AND d.id < uuid7_floor($2) AND (d.account_id, d.id) > ($3, $4)
+        {_CORRECTED if is_corrected else ""}
         WHERE c.id >= uuid7_floor($1) AND c.id < uuid7_floor($2) AND c.admitted_at >= $1 + interval '1 day'
-            AND c.admitted_at < $2 - interval '1 day' AND (c.account_id, c.id) > ($3, $4) {of_account}
+            AND c.admitted_at < $2 - interval '1 day' AND (c.account_id, c.id) > ($3, $4)
+            {"AND c.account_id = $6" if span.account_id else ""}
         ORDER BY c.account_id, c.id LIMIT $5
-    """.replace("AND d.account_id = $6", "")
-    first = after or (_NOWHERE, _NOWHERE)
+    """
     own = [span.account_id] if span.account_id else []
+    values = (span.start - _MARGIN, span.end + _MARGIN, *(after or (_NOWHERE, _NOWHERE)), most, *own)
     async with driver(session) as connection:
-        rows = await connection.fetch(
-            query, span.start - _MARGIN, span.end + _MARGIN, *first, limit, *own, timeout=_PATIENCE_S
-        )
-    return [_booked(row) for row in rows]
+        cursor = await connection.cursor(query, *values, timeout=_PATIENCE_S)
+        while rows := await cursor.fetch(page, timeout=_PATIENCE_S):
+            yield [_booked(row) for row in rows]
 
 
-async def list_again(session: AsyncSession, calls: Sequence[Booked]) -> dict[tuple[UUID, UUID], tuple[int, int, int]]:
-    """Price, cost and number of corrections of calls, as they are under the accounts' locks."""
+async def list_corrected(session: AsyncSession, calls: Sequence[Booked]) -> dict[Place, tuple[int, int, int]]:
+    """Price, cost and number of corrections of those calls that have any, as they are under the accounts' locks."""
     async with driver(session) as connection:
         rows = await connection.fetch(
             """
-            SELECT c.account_id, c.id, coalesce(k.price_nano, c.price_nano), coalesce(k.cost_nano, c.cost_nano),
-                coalesce(k.n, 0)
-            FROM unnest($1::uuid[], $2::uuid[]) AS w(account_id, id)
-            JOIN charge AS c ON c.account_id = w.account_id AND c.id = w.id
-            LEFT JOIN LATERAL (
+            SELECT w.account_id, w.id, k.price_nano, k.cost_nano, k.n
+            FROM unnest($1::uuid[], $2::uuid[]) AS w(account_id, id), LATERAL (
                 SELECT price_nano, cost_nano, n FROM charge_correction
-                WHERE account_id = c.account_id AND call_id = c.id ORDER BY n DESC LIMIT 1
-            ) AS k ON true
+                WHERE account_id = w.account_id AND call_id = w.id ORDER BY n DESC LIMIT 1
+            ) AS k
             """,
             [call.account_id for call in calls],
             [call.call_id for call in calls],
@@ -95,16 +99,18 @@ async def list_again(session: AsyncSession, calls: Sequence[Booked]) -> dict[tup
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
 
 
-async def list_movements(session: AsyncSession, calls: Sequence[Booked]) -> dict[tuple[UUID, UUID], list[Any]]:
+async def list_movements(session: AsyncSession, calls: Sequence[Booked]) -> dict[Place, list[Any]]:
     """Per call, its own burns, and what was given back of them or charged more since."""
-    found: dict[tuple[UUID, UUID], list[Any]] = defaultdict(list)
+    found: dict[Place, list[Any]] = defaultdict(list)
+    if not calls:
+        return found
     async with driver(session) as connection:
         own = await connection.fetch(
             """
             SELECT t.account_id, t.charge_id, t.seq, t.source, t.target, t.unit, t.amount, t.grant_id, t.kind
-            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS w(account_id, first_seq, last_seq)
-            JOIN transfer AS t ON t.account_id = w.account_id AND t.seq BETWEEN w.first_seq AND w.last_seq
-            WHERE t.kind = 'deduction'
+            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS w(account_id, first_seq, last_seq), LATERAL (
+                SELECT * FROM transfer WHERE account_id = w.account_id AND seq BETWEEN w.first_seq AND w.last_seq
+            ) AS t WHERE t.kind = 'deduction'
             """,
             [call.account_id for call in calls],
             [call.first_seq for call in calls],
@@ -180,7 +186,7 @@ async def insert_run(session: AsyncSession, run_id: UUID, span: Span, *, version
 
 
 async def update_run(
-    session: AsyncSession, run_id: UUID, *, after: tuple[UUID, UUID], charges: int, moved: Sequence[Correction]
+    session: AsyncSession, run_id: UUID, *, after: Place, charges: int, moved: Sequence[Correction]
 ) -> None:
     """Note how far a run has come, in the transaction of what it moved."""
     columns = tables.rerate_run.c
@@ -203,8 +209,7 @@ async def finish_run(session: AsyncSession, run_id: UUID, *, now: datetime) -> N
     await session.execute(tables.rerate_run.update().where(columns.id == run_id).values(finished_at=now))
 
 
-@dataclass(frozen=True, slots=True)
-class _Movement:
+class _Movement(NamedTuple):
     seq: int
     source: str
     target: str

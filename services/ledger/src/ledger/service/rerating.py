@@ -1,10 +1,10 @@
 """Rating booked calls again by another price book, and booking the difference (money.md 23)."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,19 +15,22 @@ from kit.ids import uuid7
 from ledger.domain.book import AccountBook
 from ledger.domain.correcting import Posted, post_correction
 from ledger.domain.plans import Plans
-from ledger.domain.rerating import Booked, Correction, Price, Rerater, UnratedError
+from ledger.domain.rerating import Booked, Correction, Place, Price, Rerater, UnratedError, place_of
+from ledger.domain.usage_days import DayKey, Days, add, correcting
 from ledger.errors import UnknownPriceBookError
 from ledger.repository import rerating as repository
+from ledger.repository.grants import list_named
 from ledger.repository.rerating import Span
-from ledger.repository.usage_days import DayCorrection, correct_days, day_of
+from ledger.repository.usage_days import add_usage_days, day_of
+from ledger.service.ahead import read_ahead
 from ledger.service.catalogue import Catalogue
 from ledger.service.saving import lock_books, save
 
-LOOKED_AT: Final = 20_000
-BOOKED_AT_ONCE: Final = 2_000
+LOOKED_AT: Final = 5_000
+BOOKED_AT_ONCE: Final = 4_000
+READ_AT_ONCE: Final = 200_000
 SHOWN: Final = 100
 Progress = Callable[[int], None]
-Place = tuple[UUID, UUID]
 
 
 @dataclass(slots=True)
@@ -63,7 +66,11 @@ class Rerated:
         )
 
     def add(self, one: Correction) -> None:
-        self.accounts.setdefault(one.call.account_id, AccountDifference()).add(one)
+        account_id = one.call.account_id
+        difference = self.accounts.get(account_id)
+        if difference is None:
+            difference = self.accounts[account_id] = AccountDifference()
+        difference.add(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +81,20 @@ class Rerating:
     catalogue: Catalogue
     clock: Clock
     booked_at_once: int = BOOKED_AT_ONCE
+    read_at_once: int = READ_AT_ONCE
 
     async def preview(self, span: Span, *, version: int, progress: Progress | None = None) -> Rerated:
-        """What would move, without moving it."""
+        """What would move, without moving it; all of it as it stood at one instant."""
         found = Rerated()
         async with self.database.reading() as session:
             rerater, is_corrected = await self._prepared(session, version)
-            after: Place | None = None
-            while page := await repository.list_booked(
-                session, span, after=after, limit=LOOKED_AT, is_corrected=is_corrected
-            ):
-                await self._learn_plans(session, page)
-                await asyncio.sleep(0)
-                for one in _differing(rerater, page, found):
-                    found.add(one)
-                after = (page[-1].account_id, page[-1].call_id)
-                _tell(progress, found)
+            pages = self._pages(span, after=None, most=None, page=LOOKED_AT, is_corrected=is_corrected)
+            async with aclosing(read_ahead(pages)) as ahead:
+                async for page in ahead:
+                    await self._learn_plans(session, page)
+                    for one in _differing(rerater, page, found):
+                        found.add(one)
+                    _tell(progress, found)
         return found
 
     async def book(self, span: Span, *, version: int, progress: Progress | None = None) -> Rerated:
@@ -103,21 +108,20 @@ class Rerating:
                 await repository.insert_run(session, run_id, span, version=version, now=self.clock.now())
         found.resumed = run is not None
         after: Place | None = (run.after_account_id, run.after_call_id) if run and run.after_account_id else None
-        while True:
-            async with self.database.transaction() as session:
-                page = await repository.list_booked(
-                    session, span, after=after, limit=self.booked_at_once, is_corrected=True
-                )
-                if not page:
-                    await repository.finish_run(session, run_id, now=self.clock.now())
-                    return found
-                await self._learn_plans(session, page)
-                after = (page[-1].account_id, page[-1].call_id)
-                moved = await self._move(session, _differing(rerater, page, found), run_id=run_id, version=version)
-                await repository.update_run(session, run_id, after=after, charges=len(page), moved=moved)
-            for one in moved:
-                found.add(one)
-            _tell(progress, found)
+        pages = self._pages(span, after=after, most=self.read_at_once, page=self.booked_at_once, is_corrected=True)
+        async with aclosing(read_ahead(pages)) as ahead:
+            async for page in ahead:
+                async with self.database.transaction() as session:
+                    await self._learn_plans(session, page)
+                    moved = await self._move(session, _differing(rerater, page, found), run_id=run_id, version=version)
+                    last = place_of(page[-1])
+                    await repository.update_run(session, run_id, after=last, charges=len(page), moved=moved)
+                for one in moved:
+                    found.add(one)
+                _tell(progress, found)
+        async with self.database.transaction() as session:
+            await repository.finish_run(session, run_id, now=self.clock.now())
+        return found
 
     async def _prepared(self, session: AsyncSession, version: int) -> tuple[Rerater, bool]:
         book = (await self.catalogue.books(session)).get(version)
@@ -125,6 +129,23 @@ class Rerating:
             raise UnknownPriceBookError(f"There is no price book of version {version}.", field="price_book")
         plans: Plans = await self.catalogue.plan_rates(session, ())
         return Rerater(book, plans), await repository.has_corrections(session)
+
+    async def _pages(
+        self, span: Span, *, after: Place | None, most: int | None, page: int, is_corrected: bool
+    ) -> AsyncGenerator[list[Booked]]:
+        """Every page; out of one query, or out of one for so many charges, so that no snapshot grows old."""
+        while True:
+            number = 0
+            async with self.database.reading() as session:
+                booked = repository.stream_booked(
+                    session, span, after=after, most=most, page=page, is_corrected=is_corrected
+                )
+                async with aclosing(booked) as stream:
+                    async for some in stream:
+                        number, after = number + len(some), place_of(some[-1])
+                        yield some
+            if most is None or number < most:
+                return
 
     async def _learn_plans(self, session: AsyncSession, page: Sequence[Booked]) -> None:
         """The catalogue's plans are one growing map, which the rerater holds."""
@@ -134,47 +155,68 @@ class Rerating:
     async def _move(
         self, session: AsyncSession, corrections: Sequence[Correction], *, run_id: UUID, version: int
     ) -> list[Correction]:
+        """Set-based as a batch of calls is: locks, what stands, what to give back from, then rows by COPY."""
         if not corrections:
             return []
-        now, reference = self.clock.now(), f"rerate:{run_id}"
-        calls = [one.call for one in corrections]
-        movements = await repository.list_movements(session, calls)
-        grants = sorted({one.grant_id for rows in movements.values() for one in rows if one.grant_id})
-        accounts = {call.account_id for call in calls}
-        books = await lock_books(session, accounts, alive_at=now, now=now, also=grants, catalogue=self.catalogue)
-        # Again under the lock: another run, or a refund, may have come between.
-        movements = await repository.list_movements(session, calls)
-        standing = await repository.list_again(session, calls)
-        moved: list[Correction] = []
+        now = self.clock.now()
+        accounts = {one.call.account_id for one in corrections}
+        books = await lock_books(session, accounts, alive_at=now, now=now, catalogue=self.catalogue)
+        standing = await repository.list_corrected(session, [one.call for one in corrections])
+        fresh = [one for one in (_as_standing(one, standing) for one in corrections) if one.moves]
+        burns = await _burns(session, fresh, books)
         rows: list[tuple[Correction, int, Posted]] = []
-        for one in corrections:
-            place = (one.call.account_id, one.call.call_id)
-            price_nano, cost_nano, n = standing[place]
-            fresh = Correction(one.call._replace(price_nano=price_nano, cost_nano=cost_nano), one.new)
-            if fresh.price_difference_nano or fresh.cost_difference_nano:
-                book: AccountBook = books[place[0]]
-                posted = post_correction(book, fresh, movements.get(place, []), reference=reference)
-                rows.append((fresh, n + 1, posted))
-                moved.append(fresh)
+        for one in fresh:
+            place = place_of(one.call)
+            posted = post_correction(books[place[0]], one, burns.get(place, ()), reference=f"rerate:{run_id}")
+            rows.append((one, standing[place][2] + 1 if place in standing else 1, posted))
         await repository.insert_corrections(session, rows, run_id=run_id, version=version, now=now)
-        await correct_days(session, [_of_day(one, posted) for one, _, posted in rows])
-        touched = {one.call.account_id for one in moved}
+        await add_usage_days(session, _days(rows))
+        touched = {one.call.account_id for one in fresh}
         await save(session, [book for key, book in books.items() if key in touched], catalogue=self.catalogue, now=now)
-        return moved
+        return fresh
 
 
-def _of_day(one: Correction, posted: Posted) -> DayCorrection:
-    call = one.call
-    return DayCorrection(
-        call.account_id,
-        call.call_id,
-        day_of(call.admitted_at),
-        call.plan_id or "",
-        call.model,
-        one.price_difference_nano,
-        one.cost_difference_nano,
-        posted.recognised_nano,
-    )
+async def _burns(
+    session: AsyncSession, corrections: Sequence[Correction], books: Mapping[UUID, AccountBook]
+) -> Mapping[Place, Sequence[Any]]:
+    """Of the calls that become cheaper, what is given back and from where; the grants that paid come to the pages."""
+    cheaper = [one.call for one in corrections if one.price_difference_nano < 0]
+    burns = await repository.list_movements(session, cheaper)
+    paid = {(place[0], one.grant_id) for place, rows in burns.items() for one in rows if one.grant_id}
+    absent = {grant_id for account_id, grant_id in paid if books[account_id].grant(grant_id) is None}
+    for grant in await list_named(session, absent):
+        books[grant.account_id].add([grant])
+    return burns
+
+
+def _as_standing(one: Correction, standing: Mapping[Place, tuple[int, int, int]]) -> Correction:
+    """Again under the lock: another run may have come between."""
+    known = standing.get(place_of(one.call))
+    if known is None:
+        return one
+    return Correction(one.call._replace(price_nano=known[0], cost_nano=known[1]), one.new)
+
+
+def _days(rows: Sequence[tuple[Correction, int, Posted]]) -> Days:
+    days: Days = {}
+    for one, _, posted in rows:
+        call = one.call
+        key = DayKey(
+            call.account_id,
+            day_of(call.admitted_at),
+            call.plan_id or "",
+            call.model,
+            call.project_id,
+            call.api_key_id,
+            call.user_id,
+        )
+        sums = correcting(
+            price_nano=one.price_difference_nano,
+            cost_nano=one.cost_difference_nano,
+            recognised_nano=posted.recognised_nano,
+        )
+        add(days, key, sums)
+    return days
 
 
 def _differing(rerater: Rerater, page: Sequence[Booked], found: Rerated) -> list[Correction]:
