@@ -35,6 +35,9 @@ BEHIND_TIMEOUT_S: Final = 1.0
 DECODED_AT_ONCE: Final = 200
 # A fetch is what one partition gives to a batch at most: with the usual 1 MB no batch would become large.
 FETCHED_BYTES: Final = 4 << 20
+# While a batch is applied, the partitions that wait with records are left out of the next fetch, and what remains are
+# the quiet ones: that request lasts so long, and nothing is fetched from the busy ones meanwhile.
+FETCH_WAIT_MS: Final = 50
 
 
 async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
@@ -89,6 +92,7 @@ class Runner:
             max_records=max_records,
             batch_timeout_ms=poll_ms,
             max_partition_fetch_bytes=FETCHED_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
