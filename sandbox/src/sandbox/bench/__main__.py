@@ -2,13 +2,15 @@
 
 python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|ledger-large|tls|scaling]...
 
-All but `ledger-large` when none is named.
+All but `ledger-large` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot, ledger-visible,
+ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind.
 """
 
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +18,9 @@ from sandbox.bench.figures import Figure, report
 from sandbox.bench.gateway import gateway_figures
 from sandbox.bench.known import known_figures
 from sandbox.bench.latency import latency_figures
-from sandbox.bench.ledger import large_ledger_figures, ledger_figures
+from sandbox.bench.ledger import FIGURES, LARGE_FIGURES, large_ledger_figures, ledger_figures
 from sandbox.bench.memory import memory_figures
-from sandbox.bench.product import measured_product
+from sandbox.bench.product import Measured, Say, measured_product
 from sandbox.bench.scaling import scaling_figures
 from sandbox.bench.streams import stream_figures
 
@@ -28,7 +30,8 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-PARTS: Final = {
+Part = Callable[[Measured, Say], Awaitable[list[Figure]]]
+PARTS: Final[dict[str, Part]] = {
     "latency": latency_figures,
     "gateway": gateway_figures,
     "streams": stream_figures,
@@ -36,15 +39,19 @@ PARTS: Final = {
     "known": known_figures,
     "ledger": ledger_figures,
 }
-LARGE: Final = {"ledger-large": large_ledger_figures}
-"""What takes many minutes is measured when it is named."""
+NAMED: Final[dict[str, Part]] = {
+    "ledger-large": large_ledger_figures,
+    **{f"ledger-{name}": partial(ledger_figures, only=(name,)) for name in FIGURES},
+    **{f"ledger-large-{name}": partial(large_ledger_figures, only=(name,)) for name in LARGE_FIGURES},
+}
+"""What takes many minutes, or is a part of another, is measured when it is named."""
 TLS: Final = "tls"
 SCALING: Final = "scaling"
 
 
 async def _measure(parts: Sequence[str]) -> list[Figure]:
     figures = await _measure_product([part for part in parts if part in PARTS])
-    for part in LARGE:
+    for part in NAMED:
         figures += await _measure_product([part]) if part in parts else []
     figures += await _measure_tls() if TLS in parts else []
     return figures + (await scaling_figures(_say) if SCALING in parts else [])
@@ -56,7 +63,7 @@ async def _measure_product(parts: Sequence[str]) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="faregate-bench-", ignore_cleanup_errors=True) as folder:
         _say("bringing the product up")
         async with measured_product(Path(folder)) as measured:
-            return [figure for part in parts for figure in await {**PARTS, **LARGE}[part](measured, _say)]
+            return [figure for part in parts for figure in await {**PARTS, **NAMED}[part](measured, _say)]
 
 
 async def _measure_tls() -> list[Figure]:
@@ -68,9 +75,9 @@ async def _measure_tls() -> list[Figure]:
 
 def main(parts: Sequence[str]) -> int:
     usual = [*PARTS, TLS, SCALING]
-    unknown = set(parts) - {*usual, *LARGE}
+    unknown = set(parts) - {*usual, *NAMED}
     if unknown:
-        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join([*usual, *LARGE])}\n")
+        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join([*usual, *NAMED])}\n")
         return 2
     return 0 if report(asyncio.run(_measure(parts or usual)), Path("build/bench.json")) else 1
 

@@ -1,7 +1,7 @@
 """Events per second from Kafka to committed rows by one ledger, beside the bare SQL on the same PostgreSQL."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -25,46 +25,84 @@ MUST_RATIO: Final = 0.2
 MUST_WITHIN: Final = 1.5
 MUST_TWO: Final = 1.6
 CORES_FOR_TWO: Final = 6
+FIGURES: Final = ("rate", "hot", "visible", "commands")
+LARGE_FIGURES: Final = ("reads", "many", "behind")
+ACCOUNTS_BESIDE: Final = "FAREGATE_BENCH_ACCOUNTS"
 CHARGES_BEHIND: Final = "FAREGATE_BENCH_CHARGES"
 CHARGES_BEHIND_USUALLY: Final = 20_000_000
 BESIDE: Final = ("gateway", "billing", "notifier")
 
 
-async def ledger_figures(measured: Measured, say: Say) -> list[Figure]:
+class Books:
+    """What the figures are measured on, made when the first of them asks for it."""
+
+    def __init__(self, measured: Measured, connection: asyncpg.Connection, say: Say) -> None:
+        self.measured, self.connection, self.say = measured, connection, say
+        self._ids: list[UUID] = []
+        self._many: list[UUID] = []
+        self._rate: float | None = None
+
+    async def ids(self) -> list[UUID]:
+        if not self._ids:
+            self._ids = new_accounts(ACCOUNTS)
+            await ledger_books.make_accounts(self.connection, self._ids)
+        return self._ids
+
+    async def many(self) -> list[UUID]:
+        if not self._many:
+            count = int(os.environ.get(ACCOUNTS_BESIDE, MANY_ACCOUNTS))
+            self.say(f"ledger: making {count} accounts")
+            self._many = new_accounts(count)
+            await ledger_books.make_accounts(self.connection, self._many)
+        return self._many
+
+    async def rate(self) -> float:
+        """Events per second of so many accounts, each with a few calls in a batch."""
+        if self._rate is None:
+            self.say(f"ledger: {EVENTS} events of {ACCOUNTS} accounts, from Kafka to committed rows")
+            self._rate = await applied_per_s(self.measured, await self.ids(), events=EVENTS)
+        return self._rate
+
+
+async def ledger_figures(measured: Measured, say: Say, *, only: Collection[str] = FIGURES) -> list[Figure]:
     """One consumer alone, with one hot account, how late balances are, and what operators run."""
     connection = await _alone(measured)
+    books, figures = Books(measured, connection, say), []
     try:
-        ids = new_accounts(ACCOUNTS)
-        await ledger_books.make_accounts(connection, ids)
-        first = await _beside_bare_sql(measured, ids, say)
-        hot = await _compared(measured, say, ids[:1], first.value, name="with one hot account")
-        visible = await visible_figure(measured, ids, say)
-        commands = await command_figures(measured, first.value, say)
+        if "rate" in only:
+            figures += [await _beside_bare_sql(books), _two_consumers()]
+        if "hot" in only:
+            figures.append(await _compared(books, (await books.ids())[:1], name="with one hot account"))
+        if "visible" in only:
+            figures.append(await visible_figure(measured, await books.ids(), say))
+        if "commands" in only:
+            figures += await command_figures(measured, await books.rate(), say)
     finally:
         await connection.close()
-    return [first, hot, _two_consumers(), visible, *commands]
+    return figures
 
 
-async def large_ledger_figures(measured: Measured, say: Say) -> list[Figure]:
+async def large_ledger_figures(measured: Measured, say: Say, *, only: Collection[str] = LARGE_FIGURES) -> list[Figure]:
     """The same among very many accounts and with years of charges behind, and what a large account waits for."""
     connection = await asyncpg.connect(measured.stack.database_url("ledger"))
+    books, figures = Books(measured, connection, say), []
     try:
-        reads = await read_figures(measured, connection, say)
+        if "reads" in only:
+            figures += await read_figures(measured, connection, say)
         await (await _alone(measured)).close()
-        ids, many = new_accounts(ACCOUNTS), new_accounts(MANY_ACCOUNTS)
-        await ledger_books.make_accounts(connection, ids)
-        say("ledger: as it is, to compare with")
-        rate = await applied_per_s(measured, ids, events=EVENTS)
-        say(f"ledger: making {MANY_ACCOUNTS} accounts")
-        await ledger_books.make_accounts(connection, many)
-        among = await _compared(measured, say, many, rate, name="among a million accounts")
-        behind = int(os.environ.get(CHARGES_BEHIND, CHARGES_BEHIND_USUALLY))
-        say(f"ledger: making {behind} charges")
-        await ledger_books.make_charges(connection, many, count=behind)
-        old = await _compared(measured, say, ids, rate, name=f"with {behind // 10**6} M charges behind it")
+        if "many" in only:
+            await books.rate()
+            figures.append(await _compared(books, await books.many(), name="a million accounts"))
+        if "behind" in only:
+            await books.rate()
+            behind = int(os.environ.get(CHARGES_BEHIND, CHARGES_BEHIND_USUALLY))
+            say(f"ledger: making {behind} charges")
+            await ledger_books.make_charges(connection, await books.many(), count=behind)
+            name = f"with {behind / 10**6:g} M charges behind it"
+            figures.append(await _compared(books, await books.ids(), name=name))
     finally:
         await connection.close()
-    return [among, old, *reads]
+    return figures
 
 
 async def _alone(measured: Measured) -> asyncpg.Connection:
@@ -76,19 +114,19 @@ async def _alone(measured: Measured) -> asyncpg.Connection:
     return await asyncpg.connect(measured.stack.database_url("ledger"))
 
 
-async def _beside_bare_sql(measured: Measured, ids: Sequence[UUID], say: Say) -> Figure:
-    say(f"ledger: {EVENTS} events of {ACCOUNTS} accounts, from Kafka to committed rows")
-    rate = await applied_per_s(measured, ids, events=EVENTS)
-    say("bare SQL on the same PostgreSQL")
-    limit = await _bare_sql_per_s(measured)
+async def _beside_bare_sql(books: Books) -> Figure:
+    rate = await books.rate()
+    books.say("bare SQL on the same PostgreSQL")
+    limit = await _bare_sql_per_s(books.measured)
     against, ratio = f"bare SQL {limit:,.0f} events/s", rate / limit
     name = "ledger: events applied by one consumer"
     return Figure(name, rate, "events/s", against, ratio, f">= {MUST_RATIO}", ratio >= MUST_RATIO)
 
 
-async def _compared(measured: Measured, say: Say, ids: Sequence[UUID], first: float, *, name: str) -> Figure:
-    say(f"ledger: the same {name}")
-    rate = await applied_per_s(measured, ids, events=EVENTS)
+async def _compared(books: Books, ids: Sequence[UUID], *, name: str) -> Figure:
+    first = await books.rate()
+    books.say(f"ledger: the same, {name}")
+    rate = await applied_per_s(books.measured, ids, events=EVENTS)
     ratio = first / rate
     must = f"<= {MUST_WITHIN}"
     return Figure(f"ledger: {name}", rate, "events/s", f"{first:,.0f} events/s", ratio, must, ratio <= MUST_WITHIN)
