@@ -84,10 +84,10 @@ async def test_an_object_that_is_not_there_is_404(stripe_client):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/billing_portal/sessions"),
-        ("GET", "/v1/billing_portal/configurations"),
-        ("POST", "/v1/billing/meter_events"),
-        ("POST", "/v1/payment_intents"),
+        ("POST", "/v1/payment_intents/pi_x/capture"),
+        ("GET", "/v1/payment_intents/search?query=x"),
+        ("POST", "/v1/subscription_schedules"),
+        ("POST", "/v1/billing/credit_grants"),
         ("GET", "/v1/customers/search?query=x"),
         ("DELETE", "/v1/customers/cus_x"),
         ("POST", "/v2/billing/meter_event_session"),

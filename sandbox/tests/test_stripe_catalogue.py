@@ -99,7 +99,7 @@ async def test_a_product_id_is_taken_once(stripe_client):
         ({"unit_amount": -1}, 400),
         ({"product": "prod_nobody"}, 400),
         ({"recurring": {"interval": "fortnight"}}, 400),
-        ({"recurring": {"interval": "month", "usage_type": "metered"}}, 501),
+        ({"recurring": {"interval": "month", "usage_type": "metered"}}, 400),
         ({"billing_scheme": "tiered"}, 501),
     ],
 )

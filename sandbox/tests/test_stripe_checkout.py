@@ -135,11 +135,10 @@ async def test_a_session_that_cannot_be_is_refused(stripe_client, wrong, param):
 @pytest.mark.parametrize(
     "feature",
     [
-        {"mode": "setup"},
         {"automatic_tax": {"enabled": True}},
         {"allow_promotion_codes": True},
         {"payment_method_types": ["card"]},
-        {"payment_intent_data": {"setup_future_usage": "off_session"}},
+        {"payment_intent_data": {"capture_method": "manual"}},
         {"ui_mode": "embedded_page"},
         {"discounts": [{"coupon": "x"}]},
     ],

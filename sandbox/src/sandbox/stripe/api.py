@@ -21,6 +21,7 @@ from sandbox.stripe.routes import find_route
 from sandbox.stripe.routing import Route
 from sandbox.stripe.settings import Settings
 from sandbox.stripe.store import Answer, Store
+from sandbox.stripe.switches import Switches
 from sandbox.stripe.work import Origin, Work, new_id
 
 FORM = "application/x-www-form-urlencoded"
@@ -86,7 +87,8 @@ class Api:
         try:
             answer = self._perform(ask, params, request_id=request_id)
         except StripeError as refusal:
-            self._store.rollback()
+            if not refusal.keeps_work:
+                self._store.rollback()
             if not refusal.may_be_stored:
                 raise
             answer = _refused(refusal, request_id=request_id)
@@ -108,7 +110,7 @@ class Api:
         return Ask(route, ident, raw, claim, origin, base_url.rstrip("/"))
 
     def _now(self) -> int:
-        return int(self._clock.now().timestamp())
+        return int(self._clock.now().timestamp()) + Switches(self._store).ahead_s
 
     def _perform(self, ask: Ask, params: dict[str, Any], *, request_id: str) -> Answer:
         work = Work(self._store, clock=self._clock, base_url=ask.base_url, origin=ask.origin)

@@ -16,16 +16,17 @@ from sandbox.outside import serving
 from sandbox.stripe import API_VERSION
 from sandbox.stripe.api import Api
 from sandbox.stripe.controls import control_routes
-from sandbox.stripe.objects.sessions import expire_overdue_sessions
+from sandbox.stripe.hosted import hosted_routes
 from sandbox.stripe.page_frame import framed
 from sandbox.stripe.pages import page_routes
+from sandbox.stripe.passing import pass_time
 from sandbox.stripe.settings import HOST, Settings
 from sandbox.stripe.store import Store
 from sandbox.stripe.webhooks import Courier
 from sandbox.stripe.workshop import Workshop
 
 ALL_METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
-EXPIRY_EVERY_S = 1
+LOOK_EVERY_S = 1
 STATE_FILE = "stripe.sqlite3"
 
 
@@ -39,9 +40,10 @@ async def running_stripe(settings: Settings, *, clock: Clock, port: int = 0) -> 
         if settings.webhook_url:
             with workshop.opened() as work:
                 work.switches.set("webhook_url", settings.webhook_url)
-        async with _background(courier.run(), _expire_forever(workshop)) as tasks:
+        async with _background(courier.run(), _pass_forever(workshop)) as tasks:
             app = _app(api, workshop, tasks=tasks)
             async with serving(app, host=HOST, port=port) as base_url:
+                workshop.base_url = (settings.public_url or base_url).rstrip("/")
                 yield base_url
 
 
@@ -67,6 +69,7 @@ def _app(api: Api, workshop: Workshop, *, tasks: list[asyncio.Task[None]]) -> St
             Route("/health/live", live),
             Route("/", _front_page),
             *page_routes(workshop),
+            *hosted_routes(workshop),
             *control_routes(workshop, api.seen),
             *(Route(f"/{version}/{{path:path}}", api.__call__, methods=ALL_METHODS) for version in ("v1", "v2")),
         ]
@@ -80,11 +83,11 @@ def _state_path(folder: Path | None) -> Path | None:
     return folder / STATE_FILE
 
 
-async def _expire_forever(workshop: Workshop) -> None:
+async def _pass_forever(workshop: Workshop) -> None:
     while True:
         with workshop.opened() as work:
-            expire_overdue_sessions(work)
-        await asyncio.sleep(EXPIRY_EVERY_S)
+            pass_time(work, until=work.now)
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _front_page(request: Request) -> Response:

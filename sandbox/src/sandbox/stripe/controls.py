@@ -11,11 +11,17 @@ from starlette.routing import Route
 
 from sandbox.stripe.api import SeenRequest
 from sandbox.stripe.errors import StripeError
+from sandbox.stripe.hosted import answered
+from sandbox.stripe.objects.cards import CHARGE_OUTCOMES
 from sandbox.stripe.objects.charges import settle_charge
+from sandbox.stripe.objects.cycles import after_collection, finish_cycle, renew_subscription
 from sandbox.stripe.objects.disputes import close_dispute, open_dispute
-from sandbox.stripe.objects.invoices import collect_invoice
-from sandbox.stripe.objects.sessions import pay_session
-from sandbox.stripe.objects.subscriptions import collect_for_subscription, renew_subscription
+from sandbox.stripe.objects.intents import end_processing
+from sandbox.stripe.objects.invoices import arrived
+from sandbox.stripe.objects.meter_errors import THIN
+from sandbox.stripe.objects.sessions import end_async_payment, pay_session
+from sandbox.stripe.objects.setup_intents import authenticate_setup
+from sandbox.stripe.passing import pass_time
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work, visible
 from sandbox.stripe.workshop import Workshop
@@ -29,13 +35,41 @@ class Nothing(Control):
     """A control that takes no settings."""
 
 
+Card: TypeAlias = Literal["ok", "declined", "insufficient_funds", "authentication_required", "async"]
+CARDS: dict[Card, str] = {
+    "ok": "pm_card_visa",
+    "declined": "pm_card_visa_chargeDeclined",
+    "insufficient_funds": "pm_card_visa_chargeDeclinedInsufficientFunds",
+    "authentication_required": "pm_card_authenticationRequired",
+    "async": "pm_usBankAccount_success",
+}
+
+
 class Payment(Control):
-    card: Literal["ok", "declined"] = "ok"
+    card: Card = "ok"
     email: str | None = None
 
 
 class Outcome(Control):
     outcome: Literal["paid", "failed"] = "paid"
+
+
+class Renewal(Outcome):
+    grace: bool = False
+    """Leave the invoice a draft, as Stripe does for an hour."""
+
+
+class NewBehaviour(Control):
+    charge: Literal[CHARGE_OUTCOMES]  # type: ignore[valid-type]  # the words stand in one place
+    """How charges of a saved method end from now on; Stripe's own test cards never change."""
+
+
+class Answer(Control):
+    succeeds: bool = True
+
+
+class Passing(Control):
+    seconds: int = Field(ge=1, le=400 * 24 * 3600)
 
 
 class NewDispute(Control):
@@ -45,6 +79,10 @@ class NewDispute(Control):
 
 class Verdict(Control):
     outcome: Literal["won", "lost"]
+
+
+class Dunning(Control):
+    ends: Literal["cancel", "unpaid", "past_due"]
 
 
 class WebhookSwitches(Control):
@@ -62,22 +100,59 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 def pay(work: Work, ident: str, payment: Payment) -> Json:
     session = work.get("checkout.session", ident)
-    return pay_session(work, session, succeeds=payment.card == "ok", email=payment.email)
+    return pay_session(work, session, card=CARDS[payment.card], email=payment.email)
 
 
-def renew(work: Work, ident: str, outcome: Outcome) -> Json:
-    return renew_subscription(work, work.get("subscription", ident), succeeds=outcome.outcome == "paid")
+def renew(work: Work, ident: str, renewal: Renewal) -> Json:
+    """The next period begins, whatever the time is."""
+    invoice = renew_subscription(work, work.get("subscription", ident))
+    if invoice is not None and not renewal.grace:
+        finish_cycle(work, invoice, outcome=_charged(renewal))
+    return work.get("subscription", ident)
 
 
 def collect(work: Work, ident: str, outcome: Outcome) -> Json:
-    """Another try at an open invoice, as dunning makes."""
-    invoice = work.get("invoice", ident)
-    succeeds = outcome.outcome == "paid"
-    subscription = work.find("subscription", invoice["parent"]["subscription_details"]["subscription"])
-    if subscription is None:
-        return collect_invoice(work, invoice, succeeds=succeeds)
-    collect_for_subscription(work, subscription, invoice, succeeds=succeeds)
-    return invoice
+    """Another try at an open invoice, as dunning makes; a draft is finalised first."""
+    return finish_cycle(work, work.get("invoice", ident), outcome=_charged(outcome))
+
+
+def _charged(outcome: Outcome) -> str:
+    return "succeeded" if outcome.outcome == "paid" else "generic_decline"
+
+
+def behave(work: Work, ident: str, wanted: NewBehaviour) -> Json:
+    return work.change(work.get("payment_method", ident), None, _charge=wanted.charge)
+
+
+def arrive(work: Work, ident: str, outcome: Outcome) -> Json:
+    """A bank transfer that is on its way arrives, or does not."""
+    intent, ended = work.get("payment_intent", ident), _charged(outcome)
+    end_processing(work, intent, outcome=ended)
+    end_async_payment(work, intent, outcome=ended)
+    invoice = arrived(work, intent, outcome=ended)
+    if invoice is not None:
+        after_collection(work, invoice)
+    return intent
+
+
+def answer_bank(work: Work, ident: str, answer: Answer) -> Json:
+    """The buyer authenticates a payment, or a saved card, or does not."""
+    if ident.startswith("seti_"):
+        return authenticate_setup(work, work.get("setup_intent", ident), succeeds=answer.succeeds)
+    return answered(work, work.get("payment_intent", ident), succeeds=answer.succeeds)
+
+
+def pass_on(work: Work, ident: str, passing: Passing) -> Json:
+    """The stand-in's own time jumps ahead, and what was due on the way happens."""
+    ahead_s = work.switches.ahead_s + passing.seconds
+    work.switches.set("ahead_s", ahead_s)
+    happened = pass_time(work, until=work.announced_at + passing.seconds)
+    return {"ahead_s": ahead_s, "happened": happened, "now": work.announced_at + passing.seconds}
+
+
+def end_dunning(work: Work, ident: str, wanted: Dunning) -> Json:
+    work.switches.set("dunning_ends", wanted.ends)
+    return work.switches.shown()
 
 
 def dispute(work: Work, ident: str, wanted: NewDispute) -> Json:
@@ -93,7 +168,7 @@ def close(work: Work, ident: str, verdict: Verdict) -> Json:
 
 
 def redeliver(work: Work, ident: str, _: Nothing) -> Json:
-    event = work.get("event", ident)
+    event = work.find(THIN, ident) or work.get("event", ident)
     work.deliveries.insert(event)
     return event
 
@@ -109,7 +184,13 @@ def switch(work: Work, ident: str, wanted: WebhookSwitches) -> Json:
 
 CONTROLS: tuple[tuple[str, type[Control], Action], ...] = (
     ("/sandbox/checkout/{id}/pay", Payment, pay),
-    ("/sandbox/subscriptions/{id}/renew", Outcome, renew),
+    ("/sandbox/subscriptions/{id}/renew", Renewal, renew),
+    ("/sandbox/payment_methods/{id}", NewBehaviour, behave),
+    ("/sandbox/payment_intents/{id}/arrive", Outcome, arrive),
+    ("/sandbox/payment_intents/{id}/authenticate", Answer, answer_bank),
+    ("/sandbox/setup_intents/{id}/authenticate", Answer, answer_bank),
+    ("/sandbox/time", Passing, pass_on),
+    ("/sandbox/dunning", Dunning, end_dunning),
     ("/sandbox/invoices/{id}/collect", Outcome, collect),
     ("/sandbox/charges/{id}/dispute", NewDispute, dispute),
     ("/sandbox/charges/{id}/settle", Nothing, settle),

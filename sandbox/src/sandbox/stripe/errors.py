@@ -10,6 +10,8 @@ class StripeError(Exception):
     kind = "invalid_request_error"
     may_be_stored = True
     """Whether an idempotency key remembers this answer; only what an endpoint itself decided is remembered."""
+    keeps_work = False
+    """Whether what was done until then stays: a declined try leaves its charge behind."""
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
@@ -20,6 +22,21 @@ class StripeError(Exception):
     def envelope(self) -> dict[str, Any]:
         error = {"code": self.code, "message": self.message, "param": self.param, "type": self.kind}
         return {"error": {name: value for name, value in error.items() if value is not None}}
+
+
+class CardError(StripeError):
+    """A bank said no; the try and its intent stay, and the envelope shows them."""
+
+    status = 402
+    kind = "card_error"
+    keeps_work = True
+
+    def __init__(self, *, message: str, code: str, decline_code: str, **shown: Any) -> None:
+        super().__init__(message, code=code)
+        self.shown = {"decline_code": decline_code, **shown}
+
+    def envelope(self) -> dict[str, Any]:
+        return {"error": {**super().envelope()["error"], **self.shown}}
 
 
 class ParameterError(StripeError):

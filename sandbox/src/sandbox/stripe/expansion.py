@@ -17,12 +17,16 @@ TARGETS = {
     "latest_charge": "charge",
     "latest_invoice": "invoice",
     "payment_intent": "payment_intent",
+    "payment_method": "payment_method",
+    "default_payment_method": "payment_method",
+    "setup_intent": "setup_intent",
+    "test_clock": "test_helpers.test_clock",
     "price": "price",
     "product": "product",
     "subscription": "subscription",
 }
 SOURCES = {"ch": "charge", "re": "refund", "du": "dispute"}
-NOT_DONE = {"payment_method", "default_payment_method", "setup_intent", "default_source", "test_clock", "transfer"}
+NOT_DONE = {"default_source", "transfer"}
 
 Inclusion = Callable[[Work, Json], Json]
 

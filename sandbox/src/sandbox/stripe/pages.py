@@ -14,6 +14,8 @@ from sandbox.stripe.page_frame import framed
 from sandbox.stripe.store import Json
 from sandbox.stripe.workshop import Workshop
 
+CARDS = {True: "pm_card_visa", False: "pm_card_visa_chargeDeclined"}
+VERBS = {"payment": "Pay", "setup": "Save the card;", "subscription": "Subscribe for"}
 MARK = "{CHECKOUT_SESSION_ID}"
 
 
@@ -47,7 +49,7 @@ def _submitted(workshop: Workshop, ident: str, form: dict[str, list[str]]) -> Re
     try:
         with workshop.opened() as work:
             # An address typed here is checked by nobody, as on a till.
-            session = pay_session(work, session, succeeds=succeeds, email=form.get("email", [None])[0] or None)
+            session = pay_session(work, session, card=CARDS[succeeds], email=form.get("email", [None])[0] or None)
     except StripeError as refusal:
         return _message("This could not be paid", escape(refusal.message), status=refusal.status)
     if not succeeds:
@@ -74,7 +76,7 @@ def _checkout(session: Json, *, declined: bool) -> str:
     notice = (
         '<p class="notice" role="alert">The card was declined. Nothing was taken; try again.</p>' if declined else ""
     )
-    verb = "Subscribe for" if session["mode"] == "subscription" else "Pay"
+    verb = VERBS[session["mode"]]
     return f"""
 {notice}
 <ul class="items">{"".join(_item(item) for item in session["_line_items"])}</ul>
@@ -88,12 +90,12 @@ def _checkout(session: Json, *, declined: bool) -> str:
 
 
 def _total(session: Json) -> str:
-    return written(session["amount_total"], currency=session["currency"])
+    return written(session["amount_total"] or 0, currency=session["currency"])
 
 
 def _item(item: Json) -> str:
     amount = written(item["amount_total"], currency=item["currency"])
-    quantity = f" &times; {item['quantity']}" if item["quantity"] > 1 else ""
+    quantity = f" &times; {item['quantity']}" if (item["quantity"] or 1) > 1 else ""
     rhythm = _rhythm(item["price"]["recurring"])
     return f"<li><span>{escape(item['description'])}{quantity}</span><span>{amount}{rhythm}</span></li>"
 

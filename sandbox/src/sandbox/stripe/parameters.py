@@ -101,6 +101,17 @@ class Integer:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A decimal of at most twelve places, kept as text so that no digit is lost."""
+
+    def read(self, raw: Raw, *, name: str) -> str:
+        value = _text(raw, name=name)
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", value):
+            raise ParameterError(f"Invalid decimal: {value}", param=name)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """A boolean."""
 
@@ -191,6 +202,22 @@ class Span:
         return {bound: Integer().read(value, name=f"{name}[{bound}]") for bound, value in raw.items()}
 
 
+class Word:
+    """A parameter that may be one of a few words instead; the empty one clears and reads as None."""
+
+    def __init__(self, kind: Kind, *words: str, not_done: tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.words = words
+        self.not_done = not_done
+
+    def read(self, raw: Raw, *, name: str) -> Any:
+        if isinstance(raw, str) and raw in self.not_done:
+            raise NotDoneError(f"{name}={raw}", param=name)
+        if isinstance(raw, str) and raw in self.words:
+            return raw or None
+        return self.kind.read(raw, name=name)
+
+
 class Only:
     """A parameter of which only some values are done; Stripe's others are answered with 501."""
 
@@ -249,10 +276,10 @@ def _unknown(name: str) -> ParameterError:
 
 
 EXPAND: dict[str, Kind] = {"expand": ListOf(Text())}
-PAGE: dict[str, Kind] = {
+TIMELESS_PAGE: dict[str, Kind] = {
     **EXPAND,
     "limit": Integer(minimum=1, maximum=100),
     "starting_after": Text(),
     "ending_before": Text(),
-    "created": Span(),
 }
+PAGE: dict[str, Kind] = {**TIMELESS_PAGE, "created": Span()}

@@ -57,11 +57,18 @@ def retrieve(path: str, kind: str) -> Route:
     return Route("GET", f"{path}/{{id}}", handler)
 
 
-def listing(path: str, kind: str, kinds: Mapping[str, Kind], *, columns: Mapping[str, str] | None = None) -> Route:
+def listing(
+    path: str,
+    kind: str,
+    kinds: Mapping[str, Kind],
+    *,
+    columns: Mapping[str, str] | None = None,
+    page: Mapping[str, Kind] = PAGE,
+) -> Route:
     """A list whose filters are fields of the object, or the paths in `columns` where the names differ."""
 
     def handler(work: Work, ident: str, params: Params) -> Json:
         where = {(columns or {}).get(name, name): value for name, value in params.items() if name in kinds}
         return list_page(work, kind, url=path, params=params, where=_leaves(where))
 
-    return Route("GET", path, handler, Fields({**PAGE, **kinds}))
+    return Route("GET", path, handler, Fields({**page, **kinds}))

@@ -7,6 +7,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from sandbox.stripe.due import due_at
+
 Json: TypeAlias = dict[str, Any]
 
 SCHEMA = """
@@ -22,6 +24,8 @@ CREATE INDEX IF NOT EXISTS delivery_pending ON delivery (due_at) WHERE state = '
 CREATE TABLE IF NOT EXISTS answer (
   key TEXT PRIMARY KEY, route TEXT NOT NULL, fingerprint TEXT NOT NULL, request_id TEXT NOT NULL,
   status INTEGER NOT NULL, body TEXT NOT NULL, created INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS due (id TEXT PRIMARY KEY, kind TEXT NOT NULL, at INTEGER NOT NULL, clock TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS due_next ON due (clock, at);
 CREATE TABLE IF NOT EXISTS switch (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -50,6 +54,12 @@ class Query:
     after: int | None = None
 
 
+def _created(body: Json) -> int:
+    """When an object was made; a few kinds call it otherwise."""
+    instant: int = body.get("_created") or body.get("date") or body["created"]
+    return instant
+
+
 class Store:
     """One connection; the caller commits or rolls back, so a request leaves all of its changes or none."""
 
@@ -70,11 +80,32 @@ class Store:
     def insert(self, body: Json) -> None:
         self._connection.execute(
             "INSERT INTO object (id, kind, created, body) VALUES (?, ?, ?, ?)",
-            (body["id"], body["object"], body["created"], json.dumps(body)),
+            (body["id"], body["object"], _created(body), json.dumps(body)),
         )
+        self._schedule(body)
 
     def save(self, body: Json) -> None:
         self._connection.execute("UPDATE object SET body = ? WHERE id = ?", (json.dumps(body), body["id"]))
+        self._schedule(body)
+
+    def delete(self, ident: str) -> None:
+        self._connection.execute("DELETE FROM object WHERE id = ?", (ident,))
+        self._connection.execute("DELETE FROM due WHERE id = ?", (ident,))
+
+    def _schedule(self, body: Json) -> None:
+        at = due_at(body)
+        if at is None:
+            self._connection.execute("DELETE FROM due WHERE id = ?", (body["id"],))
+            return
+        row = (body["id"], body["object"], at, body.get("test_clock") or "")
+        self._connection.execute("INSERT OR REPLACE INTO due (id, kind, at, clock) VALUES (?, ?, ?, ?)", row)
+
+    def find_due(self, until: int, *, clock: str) -> tuple[int, str, str] | None:
+        """The earliest instant at which something changes by itself, with the kind and id of what does."""
+        row: tuple[int, str, str] | None = self._connection.execute(
+            "SELECT at, kind, id FROM due WHERE clock = ? AND at <= ? ORDER BY at, rowid LIMIT 1", (clock, until)
+        ).fetchone()
+        return row
 
     def find(self, kind: str, ident: str) -> Json | None:
         row = self._connection.execute("SELECT body FROM object WHERE id = ? AND kind = ?", (ident, kind)).fetchone()

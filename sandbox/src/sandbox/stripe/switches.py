@@ -32,6 +32,16 @@ class Switches:
         """Whether a charge learns its balance transaction only later, as Stripe's asynchronous capture does."""
         return bool(self._store.find_switch("late_fees"))
 
+    @property
+    def dunning_ends(self) -> str:
+        """What becomes of a subscription when the last try at its invoice fails: `cancel`, `unpaid` or `past_due`."""
+        return str(self._store.find_switch("dunning_ends") or "cancel")
+
+    @property
+    def ahead_s(self) -> int:
+        """How far the stand-in's time is ahead of its clock."""
+        return int(self._store.find_switch("ahead_s") or 0)
+
     def set(self, name: str, value: bool | int | str | None) -> None:  # noqa: FBT001 - a JSON value
         self._store.set_switch(name, value)
 
@@ -42,4 +52,6 @@ class Switches:
             "duplicate": self.duplicates,
             "shuffle": self.shuffled,
             "late_fees": self.late_fees,
+            "dunning_ends": self.dunning_ends,
+            "ahead_s": self.ahead_s,
         }

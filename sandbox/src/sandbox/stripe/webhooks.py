@@ -12,6 +12,7 @@ import httpx2
 
 from kit.clock import Clock, SystemClock
 from sandbox.stripe.deliveries import Deliveries, Delivery
+from sandbox.stripe.objects.meter_errors import THIN, notification_of
 from sandbox.stripe.settings import Settings
 from sandbox.stripe.store import Store
 from sandbox.stripe.switches import Switches
@@ -111,6 +112,9 @@ class Courier:
         return response.status_code, None if response.is_success else f"HTTP {response.status_code}"
 
     def _payload(self, delivery: Delivery) -> bytes:
+        thin = self._store.find(THIN, delivery.event_id)
+        if thin is not None:
+            return json.dumps(notification_of(thin), indent=2).encode()
         event = self._store.find("event", delivery.event_id)
         if event is None:
             raise LookupError(f"delivery {delivery.id} has no event")
@@ -133,7 +137,7 @@ class Courier:
         self._store.commit()
 
     def _mark_arrived(self, event_id: str) -> None:
-        event = self._store.find("event", event_id)
+        event = self._store.find("event", event_id) or self._store.find(THIN, event_id)
         if event is not None:
             self._store.save({**event, "_delivered": True})
 

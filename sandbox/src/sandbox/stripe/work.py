@@ -40,7 +40,8 @@ class Work:
         self.deliveries = Deliveries(store.connection)
         self.switches = Switches(store)
         self.base_url = base_url
-        self.now = int(clock.now().timestamp())
+        self.announced_at = int(clock.now().timestamp()) + self.switches.ahead_s
+        self.now = self.announced_at
         self._origin = origin or Origin()
 
     def insert(self, body: Json) -> Json:
@@ -48,7 +49,12 @@ class Work:
         return body
 
     def find(self, kind: str, ident: str) -> Json | None:
-        return self.store.find(kind, ident)
+        """An object; from the first one on that lives by a test clock, it is that clock's time in this work."""
+        body = self.store.find(kind, ident)
+        if body and body.get("test_clock"):
+            clock = self.store.find("test_helpers.test_clock", body["test_clock"])
+            self.now = clock["_passed_to"] if clock else self.now
+        return body
 
     def get(self, kind: str, ident: str, *, param: str = "id") -> Json:
         """The object a path names; 404 without it."""
@@ -85,7 +91,7 @@ class Work:
             "id": new_id("evt"),
             "object": "event",
             "api_version": API_VERSION,
-            "created": self.now,
+            "created": self.announced_at,
             "data": data,
             "livemode": False,
             "pending_webhooks": 0,
@@ -94,10 +100,11 @@ class Work:
             "_delivered": self.switches.webhook_url is None,
         }
         self.insert(event)
-        self._send(event)
+        self.send(event)
         return event
 
-    def _send(self, event: Json) -> None:
+    def send(self, event: Json) -> None:
+        """Put an event on its way, as often as the switches say."""
         if self.switches.webhook_url is None:
             return
         for _ in range(1 + self.switches.duplicates):

@@ -15,12 +15,14 @@ class Workshop:
         self._store = store
         self._clock = clock
         self._changed = changed
+        self.base_url = ""
+        """Where pages and documents are reached; known once the server listens."""
 
     @contextmanager
     def opened(self) -> Iterator[Work]:
         """No await may stand inside: all units share one connection."""
         try:
-            yield Work(self._store, clock=self._clock)
+            yield Work(self._store, clock=self._clock, base_url=self.base_url)
             self._store.commit()
         except BaseException:
             self._store.rollback()

@@ -2,23 +2,68 @@
 
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.objects.balance import new_movement, processing_fee_minor
+from sandbox.stripe.objects.cards import DECLINES, SUCCEEDED, decline_of
+from sandbox.stripe.objects.payment_methods import NO_ADDRESS
 from sandbox.stripe.parameters import Text, not_done
 from sandbox.stripe.routing import listing, retrieve
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work, new_id
 
 PATH = "/v1/charges"
-NO_ADDRESS = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
+BLANK: Json = {
+    "object": "charge",
+    "amount_refunded": 0,
+    "application": None,
+    "application_fee": None,
+    "application_fee_amount": None,
+    "balance_transaction": None,
+    "calculated_statement_descriptor": None,
+    "disputed": False,
+    "failure_balance_transaction": None,
+    "fraud_details": {},
+    "livemode": False,
+    "on_behalf_of": None,
+    "receipt_email": None,
+    "receipt_number": None,
+    "receipt_url": None,
+    "refunded": False,
+    "review": None,
+    "shipping": None,
+    "source_transfer": None,
+    "statement_descriptor": None,
+    "statement_descriptor_suffix": None,
+    "transfer_data": None,
+    "transfer_group": None,
+}
 
 
-def new_charge(work: Work, intent: Json, *, succeeded: bool, email: str | None) -> Json:
-    """The charge of one try to pay an intent."""
-    charge = _charge(work, intent, succeeded=succeeded, email=email)
-    work.insert(charge)
-    if succeeded and not work.switches.late_fees:
+def new_charge(work: Work, intent: Json, *, method: Json, outcome: str, email: str | None) -> Json:
+    """The charge of one try to pay an intent: paid, on its way (`processing`) or declined with that code."""
+    charge = work.insert(_charge(work, intent, method=method, outcome=outcome, email=email))
+    if outcome == SUCCEEDED and not work.switches.late_fees:
         charge["balance_transaction"] = _fee_movement(work, charge)["id"]
         work.store.save(charge)
-    work.emit("charge.succeeded" if succeeded else "charge.failed", charge)
+    work.emit(f"charge.{charge['status']}", charge)
+    return charge
+
+
+def end_pending_charge(work: Work, charge: Json, *, outcome: str) -> Json:
+    """A payment that took days has arrived, or has not."""
+    failed = outcome != SUCCEEDED
+    told = decline_of(outcome) if failed else None
+    changes = {
+        "status": "failed" if failed else "succeeded",
+        "paid": not failed,
+        "amount_captured": 0 if failed else charge["amount"],
+        "captured": not failed,
+        "failure_code": told and told["code"],
+        "failure_message": told and told["message"],
+        "outcome": _outcome(outcome),
+    }
+    work.change(charge, None, **changes)
+    if not failed:
+        work.change(charge, None, balance_transaction=_fee_movement(work, charge)["id"])
+    work.emit(f"charge.{charge['status']}", charge)
     return charge
 
 
@@ -41,78 +86,58 @@ def _fee_movement(work: Work, charge: Json) -> Json:
     )
 
 
-def _charge(work: Work, intent: Json, *, succeeded: bool, email: str | None) -> Json:
+def _charge(work: Work, intent: Json, *, method: Json, outcome: str, email: str | None) -> Json:
+    succeeded, told = outcome == SUCCEEDED, decline_of(outcome) if outcome in DECLINES else None
+    status = "succeeded" if succeeded else "failed" if told else "pending"
     return {
+        **BLANK,
         "id": new_id("ch"),
-        "object": "charge",
         "amount": intent["amount"],
         "amount_captured": intent["amount"] if succeeded else 0,
-        "amount_refunded": 0,
-        "application": None,
-        "application_fee": None,
-        "application_fee_amount": None,
-        "balance_transaction": None,
         "billing_details": {"address": NO_ADDRESS, "email": email, "name": None, "phone": None, "tax_id": None},
-        "calculated_statement_descriptor": None,
         "captured": succeeded,
         "created": work.now,
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
-        "disputed": False,
-        "failure_balance_transaction": None,
-        "failure_code": None if succeeded else "card_declined",
-        "failure_message": None if succeeded else "Your card was declined.",
-        "fraud_details": {},
-        "livemode": False,
+        "failure_code": told and told["code"],
+        "failure_message": told and told["message"],
         "metadata": intent["metadata"],
-        "on_behalf_of": None,
-        "outcome": _outcome(succeeded=succeeded),
+        "outcome": _outcome(outcome),
         "paid": succeeded,
         "payment_intent": intent["id"],
-        "payment_method": intent["_card"],
-        "payment_method_details": {"card": _card(succeeded=succeeded), "type": "card"},
-        "receipt_email": None,
-        "receipt_number": None,
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
-        "shipping": None,
-        "source_transfer": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
-        "status": "succeeded" if succeeded else "failed",
-        "transfer_data": None,
-        "transfer_group": None,
+        "payment_method": method["id"],
+        "payment_method_details": {"type": method["type"], method["type"]: _details(method)},
+        "status": status,
     }
 
 
-def _outcome(*, succeeded: bool) -> Json:
+def _outcome(outcome: str) -> Json:
+    declined = outcome in DECLINES
     return {
-        "advice_code": None if succeeded else "try_again_later",
+        "advice_code": decline_of(outcome)["advice_code"] if declined else None,
         "network_advice_code": None,
         "network_decline_code": None,
-        "network_status": "approved_by_network" if succeeded else "declined_by_network",
-        "reason": None if succeeded else "generic_decline",
+        "network_status": "declined_by_network" if declined else "approved_by_network",
+        "reason": outcome if declined else None,
         "risk_level": "normal",
-        "seller_message": "Payment complete." if succeeded else "The bank returned the decline code `generic_decline`.",
-        "type": "authorized" if succeeded else "issuer_declined",
+        "seller_message": f"The bank returned the decline code `{outcome}`." if declined else "Payment complete.",
+        "type": "issuer_declined" if declined else "authorized",
     }
 
 
-def _card(*, succeeded: bool) -> Json:
+def _details(method: Json) -> Json:
+    if method["type"] == "us_bank_account":
+        names = ("account_holder_type", "account_type", "bank_name", "fingerprint", "last4", "routing_number")
+        return {**{name: method["us_bank_account"][name] for name in names}, "payment_reference": None}
+    card = method["card"]
     return {
-        "brand": "visa",
+        **{name: card[name] for name in ("brand", "country", "exp_month", "exp_year", "funding", "last4")},
         "checks": None,
-        "country": "US",
-        "exp_month": 12,
-        "exp_year": 2034,
         "fingerprint": None,
-        "funding": "credit",
         "installments": None,
-        "last4": "4242" if succeeded else "0002",
         "mandate": None,
-        "network": "visa",
+        "network": card["brand"],
         "three_d_secure": None,
         "wallet": None,
     }

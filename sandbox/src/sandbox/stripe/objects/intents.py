@@ -1,12 +1,16 @@
 """Payment intents: an amount that is to be taken, over one or more tries."""
 
-from sandbox.stripe.objects.charges import new_charge
-from sandbox.stripe.parameters import Text, not_done
-from sandbox.stripe.routing import listing, retrieve
-from sandbox.stripe.store import Json
-from sandbox.stripe.work import Work, new_id
+from typing import Any
 
-PATH = "/v1/payment_intents"
+from sandbox.stripe.errors import CardError, StripeError
+from sandbox.stripe.objects.cards import AUTHENTICATION, PROCESSING, SUCCEEDED, decline_of
+from sandbox.stripe.objects.charges import end_pending_charge, new_charge
+from sandbox.stripe.objects.payment_methods import attached
+from sandbox.stripe.store import Json
+from sandbox.stripe.work import Work, new_id, visible
+
+OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+REQUIRES_ACTION = "requires_action"
 
 
 def new_intent(
@@ -17,7 +21,9 @@ def new_intent(
     customer_id: str | None,
     description: str | None,
     metadata: dict[str, str],
+    **fields: Any,
 ) -> Json:
+    """`fields` may name `payment_method` and `setup_future_usage`."""
     ident = new_id("pi")
     intent = work.insert(
         {
@@ -47,61 +53,112 @@ def new_intent(
             "metadata": metadata,
             "next_action": None,
             "on_behalf_of": None,
-            "payment_method": None,
+            "payment_method": fields.get("payment_method"),
             "payment_method_configuration_details": None,
             "payment_method_options": {},
             "payment_method_types": ["card"],
             "processing": None,
             "receipt_email": None,
             "review": None,
-            "setup_future_usage": None,
+            "setup_future_usage": fields.get("setup_future_usage"),
             "shipping": None,
             "statement_descriptor": None,
             "statement_descriptor_suffix": None,
-            "status": "requires_payment_method",
+            "status": "requires_confirmation" if fields.get("payment_method") else "requires_payment_method",
             "transfer_data": None,
             "transfer_group": None,
-            "_card": new_id("pm"),
         }
     )
     work.emit("payment_intent.created", intent)
     return intent
 
 
-def attempt_payment(work: Work, intent: Json, *, succeeds: bool, email: str | None) -> Json:
-    """One try with a card: a charge, and the intent paid or left open with the reason."""
-    charge = new_charge(work, intent, succeeded=succeeds, email=email)
-    if succeeds:
-        work.change(intent, None, **_paid(intent, charge))
-        work.emit("payment_intent.succeeded", intent)
+def outcome_of(method: Json, *, off_session: bool) -> str:
+    """How a charge of this method ends; a buyer who is there can be asked, one who is away cannot."""
+    asks = method["_charge"] == AUTHENTICATION and not off_session
+    return REQUIRES_ACTION if asks else str(method["_charge"])
+
+
+def attempt_payment(work: Work, intent: Json, *, method: Json, outcome: str, email: str | None) -> Json:
+    """One try with a payment method: paid, on its way, to be authenticated, or left open with the reason."""
+    if outcome == REQUIRES_ACTION:
+        return _ask_buyer(work, intent, method)
+    charge = new_charge(work, intent, method=method, outcome=outcome, email=email)
+    if outcome == SUCCEEDED:
+        _succeed(work, intent, charge)
+    elif outcome == PROCESSING:
+        changes = {"latest_charge": charge["id"], "payment_method": method["id"], "status": "processing"}
+        work.change(intent, None, **changes, next_action=None)
+        work.emit("payment_intent.processing", intent)
     else:
-        work.change(intent, None, latest_charge=charge["id"], last_payment_error=_declined(intent, charge))
-        work.emit("payment_intent.payment_failed", intent)
+        _fail(work, intent, charge, method=method, code=outcome)
     return intent
 
 
-def _paid(intent: Json, charge: Json) -> Json:
-    return {
-        "amount_received": intent["amount"],
-        "last_payment_error": None,
-        "latest_charge": charge["id"],
-        "payment_method": intent["_card"],
-        "status": "succeeded",
-    }
+def _ask_buyer(work: Work, intent: Json, method: Json) -> Json:
+    url = f"{work.base_url}/authenticate/{intent['id']}"
+    action = {"redirect_to_url": {"return_url": None, "url": url}, "type": "redirect_to_url"}
+    work.change(intent, None, next_action=action, payment_method=method["id"], status=REQUIRES_ACTION)
+    work.emit("payment_intent.requires_action", intent)
+    return intent
 
 
-def _declined(intent: Json, charge: Json) -> Json:
-    return {
-        "advice_code": charge["outcome"]["advice_code"],
-        "charge": charge["id"],
-        "code": "card_declined",
-        "decline_code": "generic_decline",
-        "message": charge["failure_message"],
-        "type": "card_error",
-    }
+def _succeed(work: Work, intent: Json, charge: Json) -> None:
+    work.change(
+        intent,
+        None,
+        amount_received=intent["amount"],
+        last_payment_error=None,
+        latest_charge=charge["id"],
+        next_action=None,
+        payment_method=charge["payment_method"],
+        status="succeeded",
+    )
+    work.emit("payment_intent.succeeded", intent)
+    if intent["setup_future_usage"] and intent["customer"]:
+        attached(work, work.get("payment_method", charge["payment_method"]), customer_id=intent["customer"])
 
 
-ROUTES = (
-    listing(PATH, "payment_intent", {"customer": Text(), **not_done("customer_account")}),
-    retrieve(PATH, "payment_intent"),
-)
+def _fail(work: Work, intent: Json, charge: Json | None, *, method: Json, code: str) -> None:
+    told = {**decline_of(code), "payment_method": visible(method), "type": "card_error"}
+    if charge is not None:
+        told["charge"] = charge["id"]
+    work.change(
+        intent,
+        None,
+        last_payment_error=told,
+        latest_charge=charge and charge["id"],
+        next_action=None,
+        payment_method=None,
+        status="requires_payment_method",
+    )
+    work.emit("payment_intent.payment_failed", intent)
+
+
+def refusal_of(intent: Json) -> CardError:
+    """The error that a caller sees of a try that was declined just now."""
+    told = {name: value for name, value in intent["last_payment_error"].items() if name != "type"}
+    return CardError(**told, payment_intent=visible(intent))
+
+
+def authenticate(work: Work, intent: Json, *, succeeds: bool) -> Json:
+    """The buyer answers the bank's question."""
+    if intent["status"] != REQUIRES_ACTION:
+        raise StripeError(f"PaymentIntent {intent['id']} waits for nobody: it is {intent['status']}.")
+    method = work.get("payment_method", intent["payment_method"])
+    if succeeds:
+        return attempt_payment(work, intent, method=method, outcome=SUCCEEDED, email=None)
+    _fail(work, intent, None, method=method, code=AUTHENTICATION)
+    return intent
+
+
+def end_processing(work: Work, intent: Json, *, outcome: str) -> Json:
+    """A bank transfer that was on its way has arrived, or has not."""
+    if intent["status"] != "processing":
+        raise StripeError(f"PaymentIntent {intent['id']} is {intent['status']}; nothing is on its way.")
+    charge = end_pending_charge(work, work.get("charge", intent["latest_charge"]), outcome=outcome)
+    if outcome == SUCCEEDED:
+        _succeed(work, intent, charge)
+    else:
+        _fail(work, intent, charge, method=work.get("payment_method", charge["payment_method"]), code=outcome)
+    return intent

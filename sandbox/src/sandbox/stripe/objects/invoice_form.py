@@ -1,5 +1,6 @@
 """The parts of an invoice that come out of its subscription: its lines, and what never differs."""
 
+from sandbox.stripe.objects.amounts import amount_of
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import new_id
 
@@ -18,6 +19,7 @@ BLANK_INVOICE: Json = {
     "auto_advance": True,
     "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None, "provider": None, "status": None},
     "automatically_finalizes_at": None,
+    "effective_at": None,
     "collection_method": "charge_automatically",
     "custom_fields": None,
     "customer_account": None,
@@ -42,6 +44,7 @@ BLANK_INVOICE: Json = {
     "livemode": False,
     "metadata": {},
     "next_payment_attempt": None,
+    "number": None,
     "on_behalf_of": None,
     "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
     "post_payment_credit_notes_amount": 0,
@@ -52,7 +55,7 @@ BLANK_INVOICE: Json = {
     "shipping_details": None,
     "starting_balance": 0,
     "statement_descriptor": None,
-    "status": "open",
+    "status": "draft",
     "status_transitions": {"finalized_at": None, "marked_uncollectible_at": None, "paid_at": None, "voided_at": None},
     "test_clock": None,
     "total_discount_amounts": [],
@@ -62,9 +65,12 @@ BLANK_INVOICE: Json = {
 }
 
 
-def invoice_line(item: Json, subscription: Json, *, invoice_id: str, product_name: str) -> Json:
-    price, quantity = item["price"], item["quantity"]
-    amount = price["unit_amount"] * quantity
+def item_line(
+    item: Json, subscription: Json, *, quantity: int, period: tuple[int, int], product_name: str, is_free: bool = False
+) -> Json:
+    """What one item of a subscription costs for a period; a trial's costs nothing."""
+    price = item["price"]
+    amount = 0 if is_free else amount_of(price, quantity)
     item_parent = {
         "invoice_item": None,
         "proration": False,
@@ -77,11 +83,11 @@ def invoice_line(item: Json, subscription: Json, *, invoice_id: str, product_nam
         "object": "line_item",
         "amount": amount,
         "currency": price["currency"],
-        "description": f"{quantity} \N{MULTIPLICATION SIGN} {product_name}",
+        "description": f"{'Trial period for' if is_free else quantity} \N{MULTIPLICATION SIGN} {product_name}",
         "discount_amounts": [],
         "discountable": True,
         "discounts": [],
-        "invoice": invoice_id,
+        "invoice": None,
         "livemode": False,
         "metadata": subscription["metadata"],
         "parent": {
@@ -89,7 +95,7 @@ def invoice_line(item: Json, subscription: Json, *, invoice_id: str, product_nam
             "subscription_item_details": item_parent,
             "type": "subscription_item_details",
         },
-        "period": {"end": item["current_period_end"], "start": item["current_period_start"]},
+        "period": {"end": period[1], "start": period[0]},
         "pretax_credit_amounts": [],
         "pricing": {
             "price_details": {"price": price["id"], "product": price["product"]},
@@ -101,4 +107,20 @@ def invoice_line(item: Json, subscription: Json, *, invoice_id: str, product_nam
         "subscription": subscription["id"],
         "subtotal": amount,
         "taxes": [],
+    }
+
+
+def proration_line(part: Json, subscription: Json) -> Json:
+    """A proration as a preview shows it, before any invoice item stands for it."""
+    line = item_line(
+        part["item"], subscription, quantity=part["item"]["quantity"], period=(0, 0), product_name="", is_free=True
+    )
+    line["parent"]["subscription_item_details"]["proration"] = True
+    return {
+        **line,
+        "amount": part["amount"],
+        "description": part["description"],
+        "discountable": False,
+        "period": part["period"],
+        "subtotal": part["amount"],
     }

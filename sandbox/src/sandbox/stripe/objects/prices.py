@@ -1,5 +1,6 @@
 """Prices: one-time or recurring, per unit."""
 
+from decimal import Decimal
 from typing import Any
 
 from sandbox.stripe.errors import StripeError
@@ -14,6 +15,7 @@ from sandbox.stripe.parameters import (
     Kind,
     ListOf,
     Metadata,
+    Number,
     Text,
     not_done,
 )
@@ -26,8 +28,8 @@ RECURRING = Fields(
     {
         "interval": Choice("day", "week", "month", "year"),
         "interval_count": Integer(minimum=1, maximum=1095),
-        "usage_type": Choice("licensed", not_done=("metered",)),
-        **not_done("meter"),
+        "meter": Text(),
+        "usage_type": Choice("licensed", "metered"),
     },
     required=("interval",),
 )
@@ -60,7 +62,8 @@ CREATABLE: dict[str, Kind] = {
     "product_data": PRODUCT_DATA,
     "recurring": RECURRING,
     "unit_amount": Integer(),
-    **not_done("custom_unit_amount tiers tiers_mode transform_quantity unit_amount_decimal"),
+    "unit_amount_decimal": Number(),
+    **not_done("custom_unit_amount tiers tiers_mode transform_quantity"),
 }
 FILTERS: dict[str, Kind] = {
     "active": Flag(),
@@ -93,8 +96,7 @@ def new_price(work: Work, *, product_id: str, **fields: Any) -> Json:
             "tiers_mode": None,
             "transform_quantity": None,
             "type": "recurring" if recurring else "one_time",
-            "unit_amount": fields["unit_amount"],
-            "unit_amount_decimal": str(fields["unit_amount"]),
+            **_amounts(fields),
         }
     )
     work.emit("price.created", price)
@@ -105,15 +107,39 @@ def _recurring(params: Params) -> Json:
     return {
         "interval": params["interval"],
         "interval_count": params.get("interval_count", 1),
-        "meter": None,
+        "meter": params.get("meter"),
         "trial_period_days": None,
-        "usage_type": "licensed",
+        "usage_type": params.get("usage_type", "licensed"),
     }
 
 
+def _amounts(fields: Params) -> Json:
+    """A price finer than a minor unit has no whole amount."""
+    told = fields.get("unit_amount_decimal", str(fields.get("unit_amount")))
+    amount = Decimal(told)
+    whole = int(amount) if amount == amount.to_integral_value() else None
+    return {"unit_amount": whole, "unit_amount_decimal": f"{amount.normalize():f}"}
+
+
+def _check_meter(work: Work, recurring: Params) -> None:
+    is_metered = recurring.get("usage_type") == "metered"
+    if is_metered and "meter" not in recurring:
+        message = "Prices with usage_type metered must be backed by a meter: pass recurring[meter]."
+        raise StripeError(message, param="recurring[meter]")
+    if not is_metered and "meter" in recurring:
+        raise StripeError("Only prices with usage_type metered have a meter.", param="recurring[meter]")
+    if (
+        is_metered
+        and work.referenced("billing.meter", recurring["meter"], param="recurring[meter]")["status"] != "active"
+    ):
+        raise StripeError("The meter is not active.", param="recurring[meter]")
+
+
 def create_price(work: Work, ident: str, params: Params) -> Json:
-    if "unit_amount" not in params:
-        raise StripeError("Missing required param: unit_amount.", code="parameter_missing", param="unit_amount")
+    if ("unit_amount" in params) == ("unit_amount_decimal" in params):
+        message = "Exactly one of unit_amount and unit_amount_decimal must be given."
+        raise StripeError(message, code="parameter_missing", param="unit_amount")
+    _check_meter(work, params.get("recurring", {}))
     if ("product" in params) == ("product_data" in params):
         raise StripeError("You must specify exactly one of `product` or `product_data`.", param="product")
     _claim_lookup_key(work, params)

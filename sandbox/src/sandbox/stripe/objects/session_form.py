@@ -1,6 +1,7 @@
 """What a checkout session accepts, and what in it never differs here."""
 
 from sandbox.stripe.objects.prices import PRODUCT_DATA, RECURRING
+from sandbox.stripe.objects.subscription_form import TRIAL_SETTINGS
 from sandbox.stripe.parameters import (
     Choice,
     Currency,
@@ -61,8 +62,9 @@ INTENT_DATA = Fields(
     {
         "description": Text(max_length=1000),
         "metadata": Metadata(),
+        "setup_future_usage": Choice("off_session", "on_session"),
         **not_done(
-            "application_fee_amount capture_method on_behalf_of receipt_email setup_future_usage shipping "
+            "application_fee_amount capture_method on_behalf_of receipt_email shipping "
             "statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
         ),
     }
@@ -71,10 +73,11 @@ SUBSCRIPTION_DATA = Fields(
     {
         "description": Text(max_length=500),
         "metadata": Metadata(),
+        "trial_period_days": Integer(minimum=1, maximum=730),
+        "trial_settings": TRIAL_SETTINGS,
         **not_done(
             "application_fee_percent billing_cycle_anchor billing_cycle_anchor_config billing_mode default_tax_rates "
-            "invoice_settings on_behalf_of pending_invoice_item_interval proration_behavior transfer_data trial_end "
-            "trial_period_days trial_settings"
+            "invoice_settings on_behalf_of pending_invoice_item_interval proration_behavior transfer_data trial_end"
         ),
     }
 )
@@ -93,18 +96,22 @@ CREATABLE: dict[str, Kind] = {
     "line_items": ListOf(LINE_ITEM, max_items=20),
     "locale": Choice(*LOCALES),
     "metadata": Metadata(),
-    "mode": Choice("payment", "subscription", not_done=("setup",)),
+    "mode": Choice("payment", "setup", "subscription"),
+    "currency": Currency(),
     "payment_intent_data": INTENT_DATA,
+    "setup_intent_data": Fields(
+        {"description": Text(max_length=1000), "metadata": Metadata(), **not_done("on_behalf_of")}
+    ),
     "submit_type": Choice("auto", "book", "donate", "pay", "subscribe"),
     "subscription_data": SUBSCRIPTION_DATA,
     "success_url": Url(),
     "ui_mode": Choice("hosted_page", not_done=("elements", "embedded_page", "form")),
     **not_done(
-        "after_expiration branding_settings consent_collection currency custom_fields custom_text customer_account "
+        "after_expiration branding_settings consent_collection custom_fields custom_text customer_account "
         "customer_update discounts excluded_payment_method_types integration_identifier managed_payments "
         "name_collection optional_items origin_context payment_method_collection payment_method_configuration "
         "payment_method_data payment_method_options payment_method_types permissions phone_number_collection "
-        "redirect_on_completion return_url saved_payment_method_options setup_intent_data shipping_address_collection "
+        "redirect_on_completion return_url saved_payment_method_options shipping_address_collection "
         "shipping_options tax_id_collection wallet_options"
     ),
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.stripe.errors import NotDoneError, StripeError
+from sandbox.stripe.objects.amounts import amount_of
 from sandbox.stripe.objects.prices import new_price
 from sandbox.stripe.objects.products import new_product
 from sandbox.stripe.store import Json
@@ -16,7 +17,7 @@ def new_items(work: Work, params: list[dict[str, Any]], *, mode: str) -> list[Js
         raise StripeError("You must specify line_items.", code="parameter_missing", param="line_items")
     items = [_item(work, entry, name=f"line_items[{index}]") for index, entry in enumerate(params)]
     _check_mode([item["price"] for item in items], mode=mode)
-    _check_total(items)
+    _check_total(items, mode=mode)
     return items
 
 
@@ -25,10 +26,12 @@ def total_minor(items: list[Json]) -> int:
 
 
 def _item(work: Work, entry: dict[str, Any], *, name: str) -> Json:
-    if "quantity" not in entry:
-        raise StripeError("Quantity is required.", code="parameter_missing", param=f"{name}[quantity]")
     price = _price(work, entry, name=name)
-    amount = price["unit_amount"] * entry["quantity"]
+    is_metered = price["type"] == "recurring" and price["recurring"]["usage_type"] == "metered"
+    if is_metered == ("quantity" in entry):
+        verb = "must not be given for a metered price" if is_metered else "is required"
+        raise StripeError(f"Quantity {verb}.", code="parameter_missing", param=f"{name}[quantity]")
+    amount = 0 if is_metered else amount_of(price, entry["quantity"])
     return {
         "id": new_id("li"),
         "object": "item",
@@ -41,7 +44,7 @@ def _item(work: Work, entry: dict[str, Any], *, name: str) -> Json:
         "description": work.get("product", price["product"])["name"],
         "metadata": {},
         "price": visible(price),
-        "quantity": entry["quantity"],
+        "quantity": entry.get("quantity"),
     }
 
 
@@ -84,11 +87,13 @@ def _check_mode(prices: list[Json], *, mode: str) -> None:
         raise StripeError("All recurring prices in a session must share one interval.", param="line_items")
 
 
-def _check_total(items: list[Json]) -> None:
+def _check_total(items: list[Json], *, mode: str) -> None:
     currencies = sorted({item["currency"] for item in items})
     if len(currencies) > 1:
         raise StripeError(f"All prices in a session must share one currency, not {currencies}.", param="line_items")
     total = total_minor(items)
+    if total == 0 and mode == "subscription":
+        return
     if total == 0:
         raise NotDoneError("checkout sessions without anything to pay", param="line_items")
     least = LEAST_TOTALS_MINOR.get(currencies[0], 0)

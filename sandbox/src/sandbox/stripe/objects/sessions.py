@@ -2,12 +2,17 @@
 
 from sandbox.stripe.errors import ParameterError, StripeError
 from sandbox.stripe.expansion import list_of
+from sandbox.stripe.objects.cards import AUTHENTICATION, DECLINES, SUCCEEDED, TEST_METHODS, TestMethod
 from sandbox.stripe.objects.customers import new_customer
-from sandbox.stripe.objects.intents import attempt_payment, new_intent
+from sandbox.stripe.objects.cycles import after_collection
+from sandbox.stripe.objects.intents import attempt_payment, new_intent, outcome_of
+from sandbox.stripe.objects.invoices import collect_invoice
 from sandbox.stripe.objects.metadata import fresh
+from sandbox.stripe.objects.payment_methods import attached, new_method
 from sandbox.stripe.objects.session_form import BLANK_SESSION, CREATABLE
 from sandbox.stripe.objects.session_items import new_items, total_minor
-from sandbox.stripe.objects.subscriptions import begin_subscription
+from sandbox.stripe.objects.setup_intents import fail_setup, new_setup, succeed_setup
+from sandbox.stripe.objects.subscriptions import Wanted, begin_subscription
 from sandbox.stripe.parameters import EXPAND, Choice, Fields, Integer, Text, not_done
 from sandbox.stripe.routing import Params, Route, create, listing, retrieve
 from sandbox.stripe.store import Json
@@ -16,13 +21,14 @@ from sandbox.stripe.work import Work, new_id
 PATH = "/v1/checkout/sessions"
 SHORTEST_S = 30 * 60
 LONGEST_S = 24 * 3600
+DAY_S = 24 * 3600
 GUEST = "guest@sandbox.invalid"
 
 
 def create_session(work: Work, ident: str, params: Params) -> Json:
     mode = params["mode"]
     _check_buyer(work, params)
-    items = new_items(work, params.get("line_items", []), mode=mode)
+    items = _items(work, params, mode=mode)
     _check_mode_data(params)
     session_id = new_id("cs_test", 58)
     return work.insert(
@@ -30,18 +36,29 @@ def create_session(work: Work, ident: str, params: Params) -> Json:
             **BLANK_SESSION,
             **_told(params, mode=mode),
             "id": session_id,
-            "amount_subtotal": total_minor(items),
-            "amount_total": total_minor(items),
+            "amount_subtotal": total_minor(items) if items else None,
+            "amount_total": total_minor(items) if items else None,
             "created": work.now,
-            "currency": items[0]["currency"],
+            "currency": items[0]["currency"] if items else params.get("currency"),
             "customer_details": _details(_known_email(work, params)),
             "expires_at": _expires_at(work, params),
             "url": f"{work.base_url}/pay/{session_id}",
             "_intent": params.get("payment_intent_data", {}),
+            "_setup": params.get("setup_intent_data", {}),
             "_line_items": items,
             "_subscription": params.get("subscription_data", {}),
         }
     )
+
+
+def _items(work: Work, params: Params, *, mode: str) -> list[Json]:
+    if mode != "setup":
+        return new_items(work, params.get("line_items", []), mode=mode)
+    if "line_items" in params:
+        raise StripeError("You can not pass `line_items` in `setup` mode.", param="line_items")
+    if "currency" not in params:
+        raise StripeError("You must specify `currency` in `setup` mode.", code="parameter_missing", param="currency")
+    return []
 
 
 def _told(params: Params, *, mode: str) -> Json:
@@ -53,7 +70,7 @@ def _told(params: Params, *, mode: str) -> Json:
         "customer_creation": None if "customer" in params else guest_rule,
         "metadata": fresh(params.get("metadata")),
         "mode": mode,
-        "payment_method_collection": "always" if mode == "subscription" else "if_required",
+        "payment_method_collection": "if_required" if mode == "payment" else "always",
         "success_url": params["success_url"],
     }
 
@@ -66,9 +83,10 @@ def _check_buyer(work: Work, params: Params) -> None:
 
 
 def _check_mode_data(params: Params) -> None:
-    foreign = "subscription_data" if params["mode"] == "payment" else "payment_intent_data"
-    if foreign in params:
-        raise StripeError(f"You can not pass `{foreign}` in `{params['mode']}` mode.", param=foreign)
+    carriers = {"payment": "payment_intent_data", "setup": "setup_intent_data", "subscription": "subscription_data"}
+    for mode, carrier in carriers.items():
+        if mode != params["mode"] and carrier in params:
+            raise StripeError(f"You can not pass `{carrier}` in `{params['mode']}` mode.", param=carrier)
 
 
 def _expires_at(work: Work, params: Params) -> int:
@@ -93,18 +111,20 @@ def _details(email: str | None) -> Json | None:
     return {**dict.fromkeys(unknown), "email": email, "tax_exempt": "none", "tax_ids": []}
 
 
-def pay_session(work: Work, session: Json, *, succeeds: bool, email: str | None = None) -> Json:
-    """The buyer presses the button: what follows is what a card that works, or one that does not, brings about."""
+def pay_session(work: Work, session: Json, *, card: str, email: str | None = None) -> Json:
+    """The buyer presses the button: what follows is what this test payment method brings about."""
     _check_open(work, session)
     known = (session["customer_details"] or {}).get("email")
     buyer = known or email or GUEST
-    if not succeeds:
-        return _decline(work, session, email=buyer)
+    told = TEST_METHODS[card]
+    if told.charge in DECLINES and told.charge != AUTHENTICATION:
+        return _decline(work, session, told=told, email=buyer)
     customer_id = _customer_id(work, session, email=buyer)
     changes = {"customer": customer_id, "customer_details": _details(buyer)}
-    bought = _buy_once if session["mode"] == "payment" else _subscribe
-    changes |= bought(work, {**session, **changes})
-    work.change(session, None, **changes, status="complete", payment_status="paid", url=None)
+    method = new_method(work, told, email=buyer)
+    bought = BUYING[session["mode"]](work, {**session, **changes}, method)
+    paid = {"payment_status": "no_payment_required"} if session["mode"] == "setup" else {"payment_status": "paid"}
+    work.change(session, None, **changes, **{**paid, **bought}, status="complete", url=None)
     work.emit("checkout.session.completed", session)
     return session
 
@@ -122,29 +142,72 @@ def _customer_id(work: Work, session: Json, *, email: str) -> str | None:
     return str(new_customer(work, email=email)["id"])
 
 
-def _buy_once(work: Work, session: Json) -> Json:
+def _buy_once(work: Work, session: Json, method: Json) -> Json:
     intent = _intent(work, session)
     work.change(intent, None, customer=session["customer"])
-    attempt_payment(work, intent, succeeds=True, email=session["customer_details"]["email"])
-    return {"payment_intent": intent["id"]}
+    outcome = outcome_of(method, off_session=False)
+    # Whoever stands before the page answers the bank's question there.
+    outcome = SUCCEEDED if outcome == "requires_action" else outcome
+    attempt_payment(work, intent, method=method, outcome=outcome, email=session["customer_details"]["email"])
+    is_paid = intent["status"] == "succeeded"
+    return {"payment_intent": intent["id"], "payment_status": "paid" if is_paid else "unpaid"}
 
 
-def _subscribe(work: Work, session: Json) -> Json:
-    subscription = begin_subscription(
-        work,
-        customer_id=session["customer"],
+def _save_method(work: Work, session: Json, method: Json) -> Json:
+    told = session["_setup"]
+    setup = new_setup(work, customer_id=session["customer"], params=told)
+    succeed_setup(work, setup, method)
+    return {"setup_intent": setup["id"]}
+
+
+def _subscribe(work: Work, session: Json, method: Json) -> Json:
+    customer = work.get("customer", session["customer"])
+    attached(work, method, customer_id=customer["id"])
+    told = session["_subscription"]
+    days = told.get("trial_period_days")
+    wanted = Wanted(
+        customer=customer,
         items=[(work.get("price", item["price"]["id"]), item["quantity"]) for item in session["_line_items"]],
-        metadata=session["_subscription"].get("metadata") or {},
-        description=session["_subscription"].get("description"),
+        metadata=told.get("metadata") or {},
+        description=told.get("description"),
+        method_id=method["id"],
+        trial_end=work.now + days * DAY_S if days else None,
+        trial_settings=told.get("trial_settings"),
     )
-    return {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}
+    subscription, invoice = begin_subscription(work, wanted)
+    if invoice["status"] == "open":
+        outcome = outcome_of(method, off_session=False)
+        collect_invoice(work, invoice, method=method, outcome=SUCCEEDED if outcome == "requires_action" else outcome)
+        after_collection(work, invoice)
+    status = (
+        "no_payment_required" if invoice["amount_due"] == 0 else "paid" if invoice["status"] == "paid" else "unpaid"
+    )
+    return {"subscription": subscription["id"], "invoice": invoice["id"], "payment_status": status}
 
 
-def _decline(work: Work, session: Json, *, email: str) -> Json:
+BUYING = {"payment": _buy_once, "setup": _save_method, "subscription": _subscribe}
+
+
+def _decline(work: Work, session: Json, *, told: TestMethod, email: str) -> Json:
     """The session stays open: the buyer may try again."""
+    method = new_method(work, told, email=email)
+    if session["mode"] == "setup":
+        setup = new_setup(work, customer_id=session["customer"], params=session["_setup"])
+        fail_setup(work, setup, method, code=told.charge)
+        return session
     intent = _intent(work, session)
-    attempt_payment(work, intent, succeeds=False, email=email)
+    attempt_payment(work, intent, method=method, outcome=told.charge, email=email)
     return session
+
+
+def end_async_payment(work: Work, intent: Json, *, outcome: str) -> None:
+    """A transfer that a buyer began at checkout has arrived, or has not."""
+    for session in work.list_all("checkout.session", payment_intent=intent["id"], status="complete"):
+        if outcome == SUCCEEDED:
+            work.change(session, None, payment_status="paid")
+            work.emit("checkout.session.async_payment_succeeded", session)
+        else:
+            work.emit("checkout.session.async_payment_failed", session)
 
 
 def _intent(work: Work, session: Json) -> Json:
@@ -159,6 +222,7 @@ def _intent(work: Work, session: Json) -> Json:
         customer_id=session["customer"],
         description=told.get("description"),
         metadata=fresh(told.get("metadata")),
+        setup_future_usage=told.get("setup_future_usage"),
     )
     shown = {"payment_intent": intent["id"]} if session["mode"] == "payment" else {}
     work.change(session, None, **shown, _tried_intent=intent["id"])
@@ -170,16 +234,10 @@ def expire_session(work: Work, ident: str, params: Params) -> Json:
     if session["status"] != "open":
         message = f"Only Checkout Sessions that are open can be expired; this one is {session['status']}."
         raise StripeError(message)
-    return _expire(work, session)
+    return expire_session_now(work, session)
 
 
-def expire_overdue_sessions(work: Work) -> None:
-    for session in work.list_all("checkout.session", status="open"):
-        if session["expires_at"] <= work.now:
-            _expire(work, session)
-
-
-def _expire(work: Work, session: Json) -> Json:
+def expire_session_now(work: Work, session: Json) -> Json:
     work.change(session, None, status="expired", url=None)
     work.emit("checkout.session.expired", session)
     return session
@@ -191,7 +249,7 @@ def list_line_items(work: Work, ident: str, params: Params) -> Json:
 
 
 ROUTES = (
-    create(PATH, create_session, CREATABLE, required=("line_items", "mode", "success_url")),
+    create(PATH, create_session, CREATABLE, required=("mode", "success_url")),
     listing(
         PATH,
         "checkout.session",
