@@ -145,7 +145,8 @@ class Consumer:
     async def _park(self, session: AsyncSession, waiting: list[tuple[Received[Any], str]]) -> None:
         for received, referent in waiting:
             metrics.RECORDS_PARKED.labels(self.group, received.record.topic).inc()
-            log.warning(
+            # Ordinary: topics have no order among each other. Whatever stays parked is warned of by the retrier.
+            log.debug(
                 "kit.event_parked", topic=received.record.topic, event_id=str(received.event.id), referent=referent
             )
         await parking.park(session, self.group, waiting)

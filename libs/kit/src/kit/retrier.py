@@ -17,6 +17,7 @@ from kit.received import SetAside, StoredRecord
 log = logging.get(__name__)
 
 LOOK_S: Final = 5.0
+PARKED_LONG_S: Final = 60.0
 PARKED_ALARM_S: Final = 900.0
 PARKED_SWEEP_S: Final = 30.0
 RELEASED_AT_ONCE: Final = 200
@@ -30,6 +31,7 @@ class ParkedRetrier:
         self._database = database
         self._clock = clock
         self._released = asyncio.Event()
+        self._warned = False
         database.on_released.append(self._released.set)
 
     async def run(self) -> None:
@@ -89,5 +91,13 @@ class ParkedRetrier:
         age_s = (self._clock.now() - since).total_seconds() if since else 0.0
         metrics.PARKED.labels(self._consumer.group).set(count)
         metrics.PARKED_AGE.labels(self._consumer.group).set(age_s)
+        self._tell(count, age_s)
+
+    def _tell(self, count: int, age_s: float) -> None:
+        """One event that came before what it names is nothing to tell; one that stays is."""
+        told = {"group": self._consumer.group, "parked": count, "oldest_s": int(age_s)}
         if age_s > PARKED_ALARM_S:
-            log.error("kit.events_parked_too_long", group=self._consumer.group, parked=count, oldest_s=int(age_s))
+            log.error("kit.events_parked_too_long", **told)
+        elif age_s > PARKED_LONG_S and not self._warned:
+            log.warning("kit.events_stay_parked", **told)
+        self._warned = age_s > PARKED_LONG_S

@@ -313,18 +313,33 @@ async def test_parked_events_are_counted_and_too_old_ones_raise_an_alarm(
 
     shop.handler = miss
     run = Runner(shop.consumer, database=database, bootstrap=stack.kafka_bootstrap, clock=SystemClock())
-    async with running(run):
-        await send(producer, event := activated())
-        await until(lambda: event.id in missed)
-        await asyncio.sleep(0.2)
-        look_now(database)
-        await until(lambda: gauge("faregate_parked_records", group) == 1)
-        assert gauge("faregate_parked_oldest_seconds", group) < 60
 
+    async def have_waited(longer: timedelta) -> None:
         async with database.transaction() as session:
-            longer = parked_table.c.parked_at - timedelta(hours=1)
-            await session.execute(update(parked_table).values(parked_at=longer))
+            await session.execute(update(parked_table).values(parked_at=parked_table.c.parked_at - longer))
+
+    async with running(run):
         with capture_logs() as logs:
+            await send(producer, event := activated())
+            await until(lambda: event.id in missed)
+            await asyncio.sleep(0.2)
+            look_now(database)
+            await until(lambda: gauge("faregate_parked_records", group) == 1)
+            assert gauge("faregate_parked_oldest_seconds", group) < 60
+        # One that came before what it names is ordinary; one that stays is told, once, and then it is an alarm.
+        assert [line["event"] for line in logs if line["log_level"] in {"warning", "error"}] == []
+
+        with capture_logs() as logs:
+            await have_waited(timedelta(minutes=2))
+            for _ in range(2):
+                look_now(database)
+                await until(lambda: gauge("faregate_parked_oldest_seconds", group) > 100)
+            await until(lambda: any(line["event"] == "kit.events_stay_parked" for line in logs), 1)
+            await asyncio.sleep(0.2)
+        assert [line["log_level"] for line in logs if line["event"].startswith("kit.events_")] == ["warning"]
+
+        with capture_logs() as logs:
+            await have_waited(timedelta(hours=1))
             look_now(database)
             await until(lambda: gauge("faregate_parked_oldest_seconds", group) > 3600)
             await until(lambda: any(line["event"] == "kit.events_parked_too_long" for line in logs), 1)
