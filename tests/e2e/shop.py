@@ -235,7 +235,7 @@ class Shop(Faregate):
         return subscriber
 
     async def give(self, subscriber: Subscriber, credits_amount: str) -> None:
-        token = await self.operator_token()
+        token = await self.stepped_up_token()
         async with PublicApi(self.url) as api:
             await api.adjust(token, account_id=subscriber.account_id, credits_amount=credits_amount, reason="test")
 

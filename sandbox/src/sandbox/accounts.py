@@ -69,6 +69,13 @@ class PublicApi:
         answer = _checked(response, doing="logging in")
         return SignedIn(account_id=answer["account_id"], token=answer["access_token"])
 
+    async def step_up(self, login: Login) -> str:
+        """A token that moves money and users: an operator proves the password once more."""
+        signed_in = await self.log_in(login)
+        headers = _bearer(signed_in.token)
+        answer = await self._post("/auth/step-up", {"password": login.password}, headers=headers)
+        return str(_checked(answer, doing="stepping up")["access_token"])
+
     async def create_api_key(self, token: str, *, name: str) -> str:
         answer = await self._post("/auth/api-keys", {"name": name, "mode": "test"}, headers=_bearer(token))
         return str(_checked(answer, doing="making an API key")["key"])
@@ -102,7 +109,7 @@ async def make_account(api: PublicApi, *, operator: Login, credits_amount: str) 
     api_key = await api.create_api_key(signed_in.token, name="sandbox")
     if Decimal(credits_amount):
         await api.adjust(
-            (await api.log_in(operator)).token,
+            await api.step_up(operator),
             account_id=signed_in.account_id,
             credits_amount=credits_amount,
             reason="sandbox account command",

@@ -45,6 +45,11 @@ class Faregate:
         async with PublicApi(self.url) as api:
             return (await api.log_in(self.credentials.operator)).token
 
+    async def stepped_up_token(self) -> str:
+        """An operator's token that moves money and users."""
+        async with PublicApi(self.url) as api:
+            return await api.step_up(self.credentials.operator)
+
     async def kill(self, service: str) -> None:
         """As `kill -9`."""
         await self.supervisor.kill_program(service)

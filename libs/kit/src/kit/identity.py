@@ -19,6 +19,7 @@ from kit.tokens import Caller, InvalidTokenError, TokenVerifier
 
 REVOCATION_TOPICS: Final[tuple[type[Event], ...]] = (SessionRevoked, UserChanged, MemberChanged, ApiKeyChanged)
 
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PRUNE_FIRST: Final = 10_000
 _KEEP_OVER_S: Final = 3600.0
 
@@ -29,6 +30,10 @@ class RevokedError(UnauthenticatedError):
 
 class StepUpRequiredError(ForbiddenError):
     code = "step_up_required"
+
+
+class ReadOnlyError(ForbiddenError):
+    code = "impersonation_reads_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,23 @@ class Revocations:
         member = self._members.get((caller.account_id, caller.user_id))
         if member is not None and not member.active:
             raise RevokedError("This user is no longer a member of the account.")
-        return _as_of_today(caller, user, member)
+        today = _as_of_today(caller, user, member)
+        if caller.actor_id is None:
+            return today
+        self._check_actor(caller.actor_id)
+        # Nobody becomes an operator by looking through the eyes of one.
+        return replace(today, operator=False)
+
+    def _check_actor(self, actor_id: UUID) -> None:
+        actor = self._users.get(actor_id)
+        if actor is not None and not (actor.active and actor.operator):
+            raise RevokedError("Who looks at this as somebody else is no longer an operator.")
+
+
+def check_may_write(caller: Caller) -> None:
+    """Raises `ReadOnlyError` for an operator who looks at things as somebody else."""
+    if caller.actor_id is not None:
+        raise ReadOnlyError("You see this as somebody else does; nothing can be changed like that.")
 
 
 def _as_of_today(caller: Caller, user: UserStanding | None, member: MemberStanding | None) -> Caller:
@@ -154,7 +175,11 @@ class Identity:
         self._service = service
 
     async def caller(self, request: Request) -> Caller:
-        return self._revocations.check(await self._verifier.caller(bearer(request)))
+        """Raises `ReadOnlyError` too: no route that writes is for somebody who only looks."""
+        caller = self._revocations.check(await self._verifier.caller(bearer(request)))
+        if request.method not in READING:
+            check_may_write(caller)
+        return caller
 
     async def service(self, request: Request) -> str:
         return await self._verifier.service(bearer(request), audience=self._service)

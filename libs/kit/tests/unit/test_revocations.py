@@ -173,3 +173,16 @@ def test_ended_sessions_are_forgotten_long_after_their_last_token(revocations: R
     assert len(revocations._sessions) < 25_000
     with pytest.raises(RevokedError):
         revocations.check(CALLER)
+
+
+def test_a_look_as_somebody_else_ends_with_the_operators_role(revocations: Revocations) -> None:
+    look = replace(CALLER, actor_id=(actor := uuid4()))
+    revocations.set_user(actor, UserStanding(2, active=True, operator=True))
+    revocations.set_user(CALLER.user_id, UserStanding(2, active=True, operator=True))
+    assert revocations.check(look) == look
+
+    revocations.set_user(actor, UserStanding(3, active=True, operator=False))
+
+    with pytest.raises(RevokedError):
+        revocations.check(look)
+    assert revocations.check(CALLER).operator

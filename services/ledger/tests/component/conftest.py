@@ -19,6 +19,7 @@ from contracts.event import Event
 from kit.clock import SystemClock
 from kit.producer import Producer
 from kit.testing import Signer
+from kit.tokens import STEPPED_UP
 from ledger.app import create_app
 from ledger.settings import LedgerSettings
 from sandbox.stack import Stack
@@ -94,7 +95,8 @@ class Running:
         return self.signer.user_token(account_id=account_id, **more)
 
     def operator(self) -> str:
-        return self.signer.user_token(account_id=uuid4(), operator=True)
+        """One who has just stepped up, as what moves money asks."""
+        return self.signer.user_token(account_id=uuid4(), operator=True, acr=STEPPED_UP)
 
     @contextmanager
     def process(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -11,6 +11,7 @@ from asyncpg.exceptions import LockNotAvailableError
 from factories import CALL_NANO, CREDIT, allocated
 
 from kit.testing import Signer
+from kit.tokens import STEPPED_UP
 from ledger.entrypoints.operator import ROUTE
 
 BLOCKED = """SELECT count(*) > 0 FROM pg_stat_activity
@@ -141,7 +142,7 @@ async def test_an_adjustment_is_applied_once_per_key_and_another_body_is_refused
     assert row["reason"] == "goodwill for an outage"
 
     operator = row["actor_user_id"]
-    same = running.signer.user_token(account_id=uuid4(), user_id=operator, operator=True)
+    same = running.signer.user_token(account_id=uuid4(), user_id=operator, operator=True, acr=STEPPED_UP)
     repeated = await running.post("/ledger/operator/adjustments", body, token=same, key=key)
     assert (repeated.status_code, repeated.json()) == (201, first.json())
     other = await running.post("/ledger/operator/adjustments", {**body, "amount_credits": "3"}, token=same, key=key)
@@ -152,7 +153,7 @@ async def test_an_adjustment_is_applied_once_per_key_and_another_body_is_refused
 async def test_an_adjustment_claims_its_key_before_it_waits_for_the_account(running: Any) -> None:
     """(money.md 17)."""
     account_id, user_id = await running.new_account(), uuid4()
-    token = running.signer.user_token(account_id=uuid4(), user_id=user_id, operator=True)
+    token = running.signer.user_token(account_id=uuid4(), user_id=user_id, operator=True, acr=STEPPED_UP)
     body = {"account_id": str(account_id), "amount_credits": "1", "reason": "in order"}
     other = await connect(running.database_url)
     async with running.connection.transaction():
@@ -226,6 +227,8 @@ async def test_adjustments_need_an_operator_a_key_and_an_account(running: Any) -
     path = "/ledger/operator/adjustments"
 
     assert (await running.post(path, body, token=running.owner(account_id), key="k")).status_code == 403
+    stale = await running.post(path, body, token=running.owner(account_id, operator=True), key="k")
+    assert (stale.status_code, stale.json()["code"]) == (403, "step_up_required")
     missing = await running.post(path, body, token=running.operator())
     assert (missing.status_code, missing.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
     unknown = await running.post(path, {**body, "account_id": str(uuid4())}, token=running.operator(), key="k")

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from factories import CREDIT
 
 from contracts.money import Unit
+from kit.tokens import STEPPED_UP
 
 PROMOS, REDEEM = "/ledger/operator/promos", "/ledger/promos/redeem"
 WELCOME = {"code": "Welcome-2026", "unit": "credit", "amount": "2.5", "valid_days": 30, "most": 2, "reason": "launch"}
@@ -145,7 +146,7 @@ async def test_levels_are_the_customers_to_set(running: Any) -> None:
 
 async def test_every_write_by_a_person_is_written_down_and_stays(running: Any) -> None:
     account_id, other, actor = await running.new_account(), await running.new_account(), uuid4()
-    operator = running.signer.user_token(account_id=uuid4(), user_id=actor, operator=True)
+    operator = running.signer.user_token(account_id=uuid4(), user_id=actor, operator=True, acr=STEPPED_UP)
     give = {"account_id": str(account_id), "amount_credits": "1", "reason": "goodwill"}
     await running.post("/ledger/operator/adjustments", give, token=operator, key="a")
     await running.post("/ledger/operator/adjustments", {**give, "account_id": str(other)}, token=operator, key="b")

@@ -26,6 +26,7 @@ from gateway.surfaces.refusals import domain_refusal
 from gateway.surfaces.splice import spliced
 from kit.clock import Clock
 from kit.errors import DomainError
+from kit.identity import check_may_write
 
 COUNT_TOKENS: Final = ("POST", "/v1/messages/count_tokens")
 
@@ -115,6 +116,7 @@ class FreeRoutes:
         asked = parse_object(exchange.body)
         model = named_model(asked)
         credential, terms = await self._who(exchange, COUNT_TOKENS[1], model)
+        check_may_write(credential.caller)
         choice = self.routing.choose(model, kind="anthropic", terms=terms, conversation=b"")
         self.rate.check(credential.caller.account_id)
         target = choice.targets[0]

@@ -32,6 +32,7 @@ from gateway.surfaces.types import Surface
 from gateway.usage.client import ClientParts
 from gateway.usage.event import CallDescriptions, CallerParts, CallFacts
 from kit.errors import DomainError
+from kit.identity import check_may_write
 from kit.ids import uuid7
 
 _MOST_ROUNDS: Final = 3
@@ -140,6 +141,7 @@ class PaidRoute:
         order.credential = credential
         order.ask = self._surface.parse(exchange)
         credential.check(self._surface.name)
+        check_may_write(credential.caller)
         if parts.call.calls.closing:
             raise closing()
         if not parts.call.publisher.room:

@@ -21,6 +21,7 @@ from gateway.usage.refusals import RefusalCounts
 from kit.clock import Clock
 from kit.errors import DomainError
 from kit.http import ResponseModel
+from kit.identity import READING, check_may_write
 from kit.tokens import Caller
 
 _MOST_NAMED: Final = 5
@@ -108,6 +109,8 @@ class OwnApi:
         peer = request.client.host if request.client is not None else ""
         credential = await self.credentials.of(request.headers.raw, peer=peer)
         credential.check(route, *([] if model is None else [model]))
+        if request.method not in READING:
+            check_may_write(credential.caller)
         return credential
 
     async def server(self, request: Request, *, route: str, model: str | None = None) -> Credential:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.money import MAX_AMOUNT, Unit
 from kit.database import Database
 from kit.idempotency import IdempotencyKey
-from kit.identity import OperatorDep
+from kit.identity import OperatorDep, SteppedUpOperatorDep
 from kit.paging import Cursor, Limit, Page, encode_cursor
 from kit.tokens import Caller
 from ledger.entrypoints import report_views
@@ -75,7 +75,7 @@ def build_router(adjusting: Adjusting, *, refunding: Refunding, promoting: Promo
 def _add_money(router: APIRouter, adjusting: Adjusting, refunding: Refunding) -> None:
     @router.post("/adjustments", status_code=201, summary="Give or take credits, with a reason", responses={**CONFLICT})
     async def adjust(
-        body: AdjustmentRequest, caller: OperatorDep, key: IdempotencyKey, database: DatabaseDep
+        body: AdjustmentRequest, caller: SteppedUpOperatorDep, key: IdempotencyKey, database: DatabaseDep
     ) -> AdjustmentAnswer:
         wanted = Adjustment(
             account_id=body.account_id,
@@ -97,7 +97,7 @@ def _add_money(router: APIRouter, adjusting: Adjusting, refunding: Refunding) ->
         "/refunds", status_code=201, summary="Give back a call's charge, with a reason", responses={**CONFLICT}
     )
     async def refund(
-        body: RefundRequest, caller: OperatorDep, key: IdempotencyKey, database: DatabaseDep
+        body: RefundRequest, caller: SteppedUpOperatorDep, key: IdempotencyKey, database: DatabaseDep
     ) -> RefundAnswer:
         wanted = Refund(
             account_id=body.account_id,
@@ -118,7 +118,7 @@ def _add_money(router: APIRouter, adjusting: Adjusting, refunding: Refunding) ->
 def _add_promos(router: APIRouter, promoting: Promoting) -> None:
     @router.post("/promos", status_code=201, summary="Make a promo code", responses={**CONFLICT})
     async def create(
-        body: PromoRequest, caller: OperatorDep, key: IdempotencyKey, database: DatabaseDep
+        body: PromoRequest, caller: SteppedUpOperatorDep, key: IdempotencyKey, database: DatabaseDep
     ) -> PromoAnswer:
         wanted = _promo(body, actor_user_id=caller.user_id)
 
@@ -157,13 +157,23 @@ def _add_holds(router: APIRouter, holding: Holding) -> None:
 
     @router.post("/accounts/{account_id}/freeze", status_code=201, summary="Refuse all calls", responses={**CONFLICT})
     async def freeze(
-        account_id: UUID, body: FreezeRequest, caller: OperatorDep, key: IdempotencyKey, *, database: DatabaseDep
+        account_id: UUID,
+        body: FreezeRequest,
+        caller: SteppedUpOperatorDep,
+        key: IdempotencyKey,
+        *,
+        database: DatabaseDep,
     ) -> FreezeAnswer:
         return await change(Hold(account_id, frozen=True, body=body), caller, key=key, database=database)
 
     @router.post("/accounts/{account_id}/thaw", status_code=201, summary="Let an account go on", responses={**CONFLICT})
     async def thaw(
-        account_id: UUID, body: FreezeRequest, caller: OperatorDep, key: IdempotencyKey, *, database: DatabaseDep
+        account_id: UUID,
+        body: FreezeRequest,
+        caller: SteppedUpOperatorDep,
+        key: IdempotencyKey,
+        *,
+        database: DatabaseDep,
     ) -> FreezeAnswer:
         return await change(Hold(account_id, frozen=False, body=body), caller, key=key, database=database)
 
