@@ -11,6 +11,7 @@ PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
 CALL = {"model": MODEL, "max_tokens": 16, "messages": QUESTION}
 CHAT = {"model": "sandbox-gpt", "messages": QUESTION}
 LINK = {"token": "fgl_nothing"}
+SIGN_IN = {"email": "nobody@example.com", "password": "a long enough password"}
 PROOF = {"password": "not the password", "code": "000000"}
 SWITCH = {"expected_version": 7, "reason": "a test"}
 SPECS: Mapping[str, dict[str, Any]] = {
@@ -25,10 +26,11 @@ BODIES: Mapping[str, dict[str, Any]] = {
     **{f"PUT /gateway/operator/{kind}/{{name}}": {"spec": spec, **SWITCH} for kind, spec in SPECS.items()},
     **{f"PATCH /gateway/operator/{kind}/{{name}}": {"changes": {"enabled": True}, **SWITCH} for kind in SPECS},
     **{f"/gateway/operator/{kind}/{{name}}/{verb}": SWITCH for kind in SPECS for verb in ("enable", "disable")},
-    "/auth/register": {"email": "nobody@example.com", "password": "a long enough password"},
-    "/auth/login": {"email": "nobody@example.com", "password": "a long enough password"},
+    **dict.fromkeys(("/auth/register", "/register", "/api/auth/signup"), SIGN_IN),
+    **dict.fromkeys(("/auth/login", "/api/auth/login"), SIGN_IN),
     "/auth/refresh": {"refresh_token": "fgr_nothing"},
     "/auth/logout": {"all": False},
+    "/api/auth/logout": {"all": False},
     "/auth/verify-email": LINK,
     "/auth/password/forgot": {"email": "nobody@example.com"},
     "/auth/password/reset": {**LINK, "new_password": "a long enough password"},
@@ -54,6 +56,10 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "POST /auth/api-keys": {"name": "x", "mode": "test", "project_id": str(uuid4()), "expires_in_days": 1},
     "PATCH /auth/api-keys/{key_id}": {"name": "x", "budgets": []},
     "/auth/api-keys/{key_id}/rotate": {"overlap_s": 0},
+    "POST /auth/projects/{project_id}/shares": {"with_project_id": str(uuid4()), "access": "read"},
+    "POST /auth/service-accounts": {"name": "x", "role": "user", "budgets": []},
+    "PATCH /auth/service-accounts/{machine_id}": {"name": "x", "role": "user", "state": "active", "budgets": []},
+    "/auth/operator/users/{user_id}/impersonate": {"reason": "a test", "minutes": 1},
     "/auth/operator/users/{user_id}/state": {"reason": "a test", "state": "disabled"},
     "/auth/operator/users/{user_id}/sessions/end": {"reason": "a test"},
     "/auth/operator/users/{user_id}/second-factor/reset": {"reason": "a test"},

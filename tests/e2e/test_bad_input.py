@@ -28,6 +28,9 @@ OPEN = {
     ("GET", "/api/health"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("POST", "/register"),
+    ("POST", "/api/auth/signup"),
+    ("POST", "/api/auth/login"),
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
@@ -49,7 +52,7 @@ FITTING = {
     *(("/v1/quote", "messages", wrong) for wrong in ("{'a': 1}", "[1]", "1.5")),
     *((f"/gateway/operator/{kind}/{{name}}", "changes", "{'a': 1}") for kind in SPECS),
 }
-MAY_BE_EMPTY = {"/auth/logout", "/api/v1/llm/test", "/v1/holds/{hold_id}/confirm"}
+MAY_BE_EMPTY = {"/auth/logout", "/api/auth/logout", "/api/v1/llm/test", "/v1/holds/{hold_id}/confirm"}
 NO_JSON_OBJECTS = (b"{", b"\xff\xfe", b"[]", b'"x"', b"7", b"null", b"[" * 100_000, b'{"a": 1e999999}')
 INSIDES = re.compile(r'Traceback|File "|site-packages|\.py\b|asyncpg|sqlalchemy|pydantic', re.IGNORECASE)
 
@@ -76,7 +79,7 @@ class Route:
     def is_model_api(self) -> bool:
         """Answers errors in the provider's envelope."""
         ours = self.described.startswith(("/v1/", "/api/", "/generate"))
-        return ours and not self.described.startswith(("/v1/requests", "/api/v1/llm/providers"))
+        return ours and not self.described.startswith(("/v1/requests", "/api/v1/llm/providers", "/api/auth/"))
 
 
 @dataclass
@@ -103,13 +106,6 @@ class Door:
         return ((route, route.body) for route in self.routes if route.takes_json)
 
 
-async def _stepped_up(http: httpx2.AsyncClient, product: Product) -> str:
-    """An operator's token for what needs a fresh proof, too."""
-    headers = {"authorization": f"Bearer {await product.operator_token()}"}
-    answer = await http.post("/auth/step-up", json={"password": product.credentials.operator.password}, headers=headers)
-    return str(answer.raise_for_status().json()["access_token"])
-
-
 @pytest.fixture(scope="module")
 async def door(product: Product) -> AsyncIterator[Door]:
     async with httpx2.AsyncClient(base_url=product.url, trust_env=False, timeout=30) as http:
@@ -124,7 +120,7 @@ async def door(product: Product) -> AsyncIterator[Door]:
         public = [route for (_, path), route in described.items() if not path.startswith("/internal/")]
         internal = [key for key in described if key[1].startswith("/internal/")]
         before = product.all_logs().count("request_failed")
-        yield Door(http, await _stepped_up(http, product), public, internal)
+        yield Door(http, await product.stepped_up_token(), public, internal)
         assert product.all_logs().count("request_failed") == before
 
 

@@ -52,6 +52,7 @@ def test_state_topics_are_compacted_and_keyed_by_their_entity_and_fact_topics_by
         "auth.api-key-changed.v1": "api_key_id",
         "auth.member-changed.v1": "account_id:user_id",
         "auth.project-changed.v1": "project_id",
+        "auth.project-share-changed.v1": "share_id",
         "auth.session-revoked.v1": "session_id",
         "auth.user-changed.v1": "user_id",
         "billing.account-settings-changed.v1": "account_id",

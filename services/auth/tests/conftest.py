@@ -17,9 +17,10 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from auth.adapters import totp
 from auth.app import create_app
 from auth.repository import members
-from auth.service import facts
+from auth.service import facts, people
 from auth.service.messages import mark_verified
 from auth.settings import AuthSettings
 from kit import outbox
@@ -102,6 +103,22 @@ class Auth:
             member = await members.upsert_member(session, account_id, user_id, role=role)
             await outbox.add(session, facts.member_changed(member, now=self.clock.now()))
         return await self.switch(tokens, team["account_id"])
+
+    async def stepped_up_operator(self) -> dict[str, Any]:
+        """The tokens of a new operator who has just proved password and second factor."""
+        tokens = await self.verified()
+        secret = (await self.call("POST", "/auth/totp", tokens, password=PASSWORD)).json()["secret"]
+        await self.call("POST", "/auth/totp/confirm", tokens, code=self.code(secret))
+        self.clock.advance(60)
+        async with self.database.transaction() as session:
+            await people.set_operator(session, UUID(tokens["user_id"]), operator=True, clock=self.clock)
+        tokens = (await self.refresh(tokens["refresh_token"])).json()
+        raised = await self.call("POST", "/auth/step-up", tokens, password=PASSWORD, code=self.code(secret))
+        assert raised.status_code == 200, raised.text
+        return {**tokens, **raised.json()}
+
+    def code(self, secret: str) -> str:
+        return totp.code_at(secret, int(self.clock.now().timestamp()) // 30)
 
     async def call(self, method: str, path: str, tokens: dict[str, Any] | None, **body: Any) -> httpx2.Response:
         headers = bearer(tokens) if tokens else {}

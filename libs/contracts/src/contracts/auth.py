@@ -85,6 +85,25 @@ class ProjectChanged(Event):
     budgets: tuple[Budget, ...] = ()
 
 
+class ProjectShareChanged(Event):
+    """A project that another account's project may see the usage of (`read`), or call at the cost of as well (`use`).
+
+    Keys that were made for a share are announced as keys of the sharing account.
+    """
+
+    type: ClassVar[str] = "auth.project-share-changed.v1"
+    key_fields: ClassVar[tuple[str, ...]] = ("share_id",)
+
+    share_id: UUID
+    account_id: UUID
+    project_id: UUID
+    with_account_id: UUID
+    with_project_id: UUID
+    version: int
+    access: Literal["read", "use"]
+    state: Literal["active", "revoked"]
+
+
 class ApiKeyChanged(Event):
     """An API key's current row; the key itself never leaves auth, its SHA-256 lets gateways know it.
 

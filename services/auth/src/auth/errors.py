@@ -158,6 +158,40 @@ class UnknownApiKeyError(NotFoundError):
     code = "unknown_api_key"
 
 
+class OperatorImpersonatedError(ForbiddenError):
+    """An operator's eyes see what only operators may."""
+
+    code = "user_is_operator"
+
+
+class UnknownShareError(NotFoundError):
+    code = "unknown_share"
+
+
+class AlreadySharedError(ConflictError):
+    code = "already_shared"
+
+
+class SameAccountError(ConflictError):
+    code = "same_account"
+
+
+class TooManySharesError(ConflictError):
+    code = "too_many_shares"
+
+
+class ShareReadsOnlyError(ForbiddenError):
+    code = "share_reads_only"
+
+
+class UnknownServiceAccountError(NotFoundError):
+    code = "unknown_service_account"
+
+
+class TooManyServiceAccountsError(ConflictError):
+    code = "too_many_service_accounts"
+
+
 class UnknownProjectError(NotFoundError):
     code = "unknown_project"
 

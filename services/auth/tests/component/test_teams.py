@@ -1,4 +1,7 @@
 import asyncio
+import csv
+import io
+import json
 from uuid import uuid4
 
 import jwt
@@ -293,6 +296,26 @@ async def test_a_closed_team_is_gone_for_its_members(auth):
     assert (await auth.refresh(member["refresh_token"])).json()["account_id"] != team["account_id"]
     personal = await auth.call("POST", "/auth/account/close", await auth.signed_in(), password=PASSWORD)
     assert personal.json()["code"] == "not_a_team"
+
+
+async def test_the_log_is_exported_as_a_table_that_computes_nothing(auth, as_bearer):
+    team, operator = await auth.team(), await auth.stepped_up_operator()
+    path = f"/auth/operator/accounts/{team['account_id']}/state"
+    await auth.call("POST", path, operator, state="frozen", reason='=HYPERLINK("http://evil.test", "x")')
+
+    own = await auth.http.get("/auth/audit/export?format=csv", headers=as_bearer(team))
+    everything = await auth.http.get("/auth/operator/audit/export?format=csv", headers=as_bearer(operator))
+
+    assert own.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(own.text)))
+    listed = (await auth.call("GET", "/auth/audit?limit=200", team)).json()["items"]
+    assert [row["id"] for row in rows] == [one["id"] for one in listed]
+    (frozen,) = [row for row in rows if row["action"] == "account.frozen"]
+    assert frozen["reason"].startswith("'=HYPERLINK")
+    assert json.loads(frozen["after"]) == {"state": "frozen"}
+    assert {row["id"] for row in rows} <= {row["id"] for row in csv.DictReader(io.StringIO(everything.text))}
+    wrong = await auth.http.get("/auth/audit/export?format=xls", headers=as_bearer(team))
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "format")
 
 
 async def test_the_log_says_who_did_what_and_its_export_is_the_same(auth):

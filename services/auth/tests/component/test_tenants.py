@@ -10,6 +10,9 @@ BODIES = {
     ("PATCH", "/auth/projects/{project_id}"): {"name": "mine now"},
     ("PATCH", "/auth/api-keys/{key_id}"): {"name": "mine now"},
     ("POST", "/auth/api-keys/{key_id}/rotate"): {},
+    ("POST", "/auth/projects/{project_id}/shares"): {"with_project_id": str(uuid4()), "access": "read"},
+    ("PATCH", "/auth/service-accounts/{machine_id}"): {"name": "mine now"},
+    ("POST", "/auth/operator/users/{user_id}/impersonate"): {"reason": "because"},
     ("POST", "/auth/operator/users/{user_id}/state"): {"state": "disabled", "reason": "because"},
     ("POST", "/auth/operator/users/{user_id}/sessions/end"): {"reason": "because"},
     ("POST", "/auth/operator/users/{user_id}/second-factor/reset"): {"reason": "because"},
@@ -26,7 +29,9 @@ async def theirs(auth):
     project = (await auth.call("POST", "/auth/projects", team, name="Secret")).json()
     email = f"{uuid4().hex}@example.com"
     invitation = (await auth.call("POST", "/auth/invitations", team, email=email, role="user")).json()
+    machine = (await auth.call("POST", "/auth/service-accounts", team, name="Theirs", role="user")).json()
     ids = {
+        "machine": machine["id"],
         "account": team["account_id"],
         "owner": team["user_id"],
         "member": member["user_id"],

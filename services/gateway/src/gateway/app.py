@@ -18,7 +18,7 @@ from kit.http import create_app as create_http_app
 from kit.tokens import KeySource
 
 _IN_THE_PROVIDERS_WORDS: Final = ("/v1/", "/api/", "/generate")
-_IN_OURS: Final = ("/v1/requests", "/api/v1/llm/providers")
+_IN_OURS: Final = ("/v1/requests", "/api/v1/llm/providers", "/api/auth/")
 
 
 def create_app(

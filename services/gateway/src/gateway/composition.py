@@ -91,6 +91,7 @@ def _own_parts(gateway: Gateway, served: list[Surface]) -> own.OwnParts:
         surfaces=served,
         credentials=gateway.credentials,
         services=gateway.services,
+        auth_url=settings.auth_url,
         ledger_url=settings.ledger_url,
         upgrade_url=settings.upgrade_address,
         secret=settings.service_secret.get_secret_value().encode(),

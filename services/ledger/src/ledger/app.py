@@ -1,17 +1,20 @@
 """The composition root: settings in, a running ledger out."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 from fastapi import FastAPI
 
+from contracts.auth import ProjectShareChanged
 from kit.clock import Clock
 from kit.identity import ServiceTokens
 from kit.service import Service
 from kit.settings import ServiceSettings
+from kit.state import StateReader
 from kit.tokens import KeySource
 from ledger.adapters.dead_letters import DeadLetters
 from ledger.adapters.gateways import GatewayJournals
@@ -41,6 +44,7 @@ from ledger.service.reversing import Reversing
 from ledger.service.scheduling import ReconcileSchedule
 from ledger.service.sealing import Sealing
 from ledger.service.setting_levels import SettingLevels
+from ledger.service.sharing import SharedProjects
 from ledger.service.stating import Stating
 from ledger.service.upkeep import Upkeep
 from ledger.settings import LedgerSettings
@@ -67,6 +71,8 @@ def create_app(settings: ServiceSettings, keys: KeySource | None = None) -> Fast
     )
     service.background["housekeeping"] = Housekeeping(service.database, clock, settings.price_book).run
     renewal = Renewal(service.database, Renewing(catalogue, clock), clock)
+    shared = SharedProjects()
+    _learn_shares(service, shared)
     service.background["sealing"] = Sealing(service.database, clock).run
     service.background["renewal"] = renewal.run
     letters = DeadLetters(settings.kafka_bootstrap)
@@ -98,9 +104,22 @@ def create_app(settings: ServiceSettings, keys: KeySource | None = None) -> Fast
         internal_usage.build_router(reporting),
         internal.build_router(reading, positions),
     ]
-    app = service.app(title="Faregate ledger", routers=routers)
+    app = service.app(title="Faregate ledger", routers=routers, state={"shared_projects": shared})
     _live_with(app, positions, retention)
     return app
+
+
+def _learn_shares(service: Service, shared: SharedProjects) -> None:
+    bootstrap = service.settings.kafka_bootstrap
+    handlers: dict[type[Any], Callable[[Any], None]] = {ProjectShareChanged: shared.on_changed}
+    reader = StateReader(bootstrap, handlers, clock=service.clock, client_id="ledger-shares")
+
+    async def caught_up() -> None:
+        if not reader.caught_up.is_set():
+            raise RuntimeError("shares of projects are still being read")
+
+    service.background["shares"] = reader.run
+    service.ready["shares"] = caught_up
 
 
 def build_use_cases(settings: LedgerSettings, clock: Clock, catalogue: Catalogue) -> UseCases:

@@ -15,6 +15,10 @@ class UnknownReferenceError(NotFoundError):
     code = "unknown_reference"
 
 
+class UnknownSharedProjectError(NotFoundError):
+    code = "unknown_shared_project"
+
+
 class InsufficientCreditsError(ConflictError):
     """An adjustment would take more than the account can use; `allow_debt` lets it."""
 

@@ -56,6 +56,7 @@ TITLES: Final[Mapping[str, str]] = {
     "invitation": "You are invited to a team",
     "key-leaked": "An API key was found in public",
     "second-factor-changed": "Your second factor changed",
+    "impersonated": "An operator looks at your account",
     "send-test": "Test mail",
 }
 """Every kind that has templates, and what the feed calls it."""

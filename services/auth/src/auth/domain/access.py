@@ -37,6 +37,7 @@ class Access:
     project_id: UUID | None = None
     scopes: tuple[str, ...] = ()
     stepped_up_at: datetime | None = None
+    actor_id: UUID | None = None
 
     def claims(self) -> dict[str, Any]:
         claims: dict[str, Any] = {
@@ -51,6 +52,8 @@ class Access:
             claims["sid"] = str(self.session_id)
         if self.stepped_up_at is not None:
             claims |= {"acr": STEPPED_UP, "auth_time": int(self.stepped_up_at.timestamp())}
+        if self.actor_id is not None:
+            claims["act"] = {"sub": str(self.actor_id)}
         if self.api_key_id is not None:
             claims["api_key"] = str(self.api_key_id)
             claims["project"] = str(self.project_id) if self.project_id else None
@@ -60,7 +63,10 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in and the family of refresh tokens that came of it."""
+    """One sign-in and the family of refresh tokens that came of it.
+
+    With `operator_id` it is an operator's look through the user's eyes, for a `reason` and without refresh tokens.
+    """
 
     id: UUID
     user_id: UUID
@@ -72,6 +78,8 @@ class Session:
     access_until: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    operator_id: UUID | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,10 @@ class ApiKey:
     budgets: tuple[Budget, ...] = ()
     allowed_networks: tuple[str, ...] = ()
     rotated_at: datetime | None = None
+    share_id: UUID | None = None
+    for_account_id: UUID | None = None
+    for_project_id: UUID | None = None
+    """With a share: the account that pays for its calls and the project that they belong to."""
 
     def usable(self, now: datetime) -> bool:
         return self.state == "active" and (self.expires_at is None or now < self.expires_at)

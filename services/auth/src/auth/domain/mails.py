@@ -18,6 +18,7 @@ MessageKind = Literal[
     "invitation",
     "key-leaked",
     "second-factor-changed",
+    "impersonated",
 ]
 
 LINK_S: Final = 600.0

@@ -15,6 +15,7 @@ Action = Literal[
     "list_projects",
     "manage_members",
     "manage_projects",
+    "manage_service_accounts",
     "change_account",
     "view_audit",
     "manage_owners",
@@ -34,6 +35,7 @@ _ADMIN: Final[frozenset[Action]] = _DEVELOPER | {
     "change_any_key",
     "manage_members",
     "manage_projects",
+    "manage_service_accounts",
     "change_account",
     "view_audit",
 }

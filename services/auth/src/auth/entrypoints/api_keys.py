@@ -26,6 +26,8 @@ async def make_key(body: ApiKeyRequest, parts: PartsDep, acting: ActingDep) -> M
         scopes=body.scopes,
         budgets=budgets_of(body.budgets),
         allowed_networks=body.allowed_networks,
+        service_account_id=body.service_account_id,
+        share_id=body.share_id,
     )
     async with parts.database.transaction() as session:
         key, text = await api_keys.make_key(session, acting, wanted, clock=parts.clock)

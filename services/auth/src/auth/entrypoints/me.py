@@ -37,6 +37,7 @@ async def me(parts: PartsDep, caller: CallerDep) -> MeAnswer:
         session_id=caller.session_id,
         api_key_id=caller.api_key_id,
         project_id=caller.project_id,
+        impersonated=caller.actor_id is not None,
     )
 
 
@@ -86,4 +87,6 @@ def _session(session: Session, *, current: bool) -> SessionAnswer:
         last_seen_at=session.last_seen_at,
         expires_at=session.expires_at,
         current=current,
+        operator=session.operator_id is not None,
+        reason=session.reason,
     )

@@ -24,11 +24,11 @@ from kit.paging import Cursor, Limit, Page, encode_cursor
 router = APIRouter(prefix="/auth/operator", tags=["operators"])
 
 
-async def _actor(request: Request, parts: PartsDep, caller: SteppedUpOperatorDep) -> Actor:
+async def stepped_up_actor(request: Request, parts: PartsDep, caller: SteppedUpOperatorDep) -> Actor:
     return Actor(kind="operator", user_id=caller.user_id, network=network_of(request, parts.trusted_proxies))
 
 
-ActorDep = Annotated[Actor, Depends(_actor)]
+ActorDep = Annotated[Actor, Depends(stepped_up_actor)]
 
 
 @router.get("/users", summary="Users, newest first, or the one with an address", responses=refusals(401, 403))

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 
 from auth.domain.access import Access
 from auth.domain.people import Account, Member, Membership, Project, User
+from auth.repository.members import MACHINES
 from auth.repository.rows import columns, find, listed, made, values
 from auth.tables import AccountRow, MemberRow, ProjectRow, SubscriptionRow, UserRow
 from contracts.auth import Role
@@ -62,7 +63,12 @@ async def find_home(session: AsyncSession, user_id: UUID) -> UUID | None:
 async def list_owned_alone(session: AsyncSession, user_id: UUID) -> list[UUID]:
     """Teams that would be without an owner, but not without members, if this user went."""
     other = aliased(MemberRow)
-    others = and_(other.account_id == MemberRow.account_id, other.user_id != user_id, other.state == "active")
+    others = and_(
+        other.account_id == MemberRow.account_id,
+        other.user_id != user_id,
+        other.state == "active",
+        other.user_id.not_in(MACHINES),
+    )
     statement = (
         select(MemberRow.account_id)
         .join(AccountRow, AccountRow.id == MemberRow.account_id)
@@ -82,7 +88,10 @@ def _only_theirs(user_id: UUID) -> Any:
     """What only this user is in: the personal account, and teams without anybody else."""
     other = aliased(MemberRow)
     others = select(1).where(
-        other.account_id == MemberRow.account_id, other.user_id != user_id, other.state == "active"
+        other.account_id == MemberRow.account_id,
+        other.user_id != user_id,
+        other.state == "active",
+        other.user_id.not_in(MACHINES),
     )
     return select(MemberRow.account_id).where(
         MemberRow.user_id == user_id, MemberRow.state == "active", ~exists(others)
@@ -223,6 +232,7 @@ async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role
             MemberRow.role == role,
             MemberRow.state == "active",
             UserRow.state == "active",
+            UserRow.id.not_in(MACHINES),
         )
         .order_by(UserRow.id)
     )

@@ -43,13 +43,15 @@ async def lock_keys_of(
     user_id: UUID | None = None,
     account_id: UUID | None = None,
     project_id: UUID | None = None,
+    share_id: UUID | None = None,
 ) -> list[ApiKey]:
-    """Keys that are not revoked, of a user, of an account, of a project, or of several of these at once."""
+    """Keys that are not revoked, of a user, account, project or share, or of several of these at once."""
     statement = select(*columns(ApiKeyRow, ApiKey)).where(ApiKeyRow.state == "active")
     for column, value in (
         (ApiKeyRow.user_id, user_id),
         (ApiKeyRow.account_id, account_id),
         (ApiKeyRow.project_id, project_id),
+        (ApiKeyRow.share_id, share_id),
     ):
         if value is not None:
             statement = statement.where(column == value)

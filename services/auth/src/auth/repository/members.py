@@ -1,6 +1,7 @@
 """Who belongs to an account, and who is invited."""
 
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
@@ -9,7 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.people import Invitation, Member, NamedMember
 from auth.repository.rows import columns, find, listed, made, values
-from auth.tables import AccountRow, InvitationRow, MemberRow, UserRow
+from auth.tables import AccountRow, InvitationRow, MemberRow, ServiceAccountRow, UserRow
+
+MACHINES: Final = select(ServiceAccountRow.id)
+"""Service accounts are members that no list of people shows."""
 
 
 async def lock_members(session: AsyncSession, account_id: UUID) -> None:
@@ -26,9 +30,12 @@ async def lock_accounts_of(session: AsyncSession, user_id: UUID) -> None:
 
 
 async def find_member(session: AsyncSession, account_id: UUID, user_id: UUID) -> Member | None:
-    """An active member."""
+    """An active member who is a person."""
     statement = select(*columns(MemberRow, Member)).where(
-        MemberRow.account_id == account_id, MemberRow.user_id == user_id, MemberRow.state == "active"
+        MemberRow.account_id == account_id,
+        MemberRow.user_id == user_id,
+        MemberRow.state == "active",
+        MemberRow.user_id.not_in(MACHINES),
     )
     return await find(session, statement, Member)
 
@@ -39,7 +46,7 @@ async def list_of_account(
     statement = (
         select(*columns(MemberRow, Member), UserRow.address)
         .join(UserRow, UserRow.id == MemberRow.user_id)
-        .where(MemberRow.account_id == account_id, MemberRow.state == "active")
+        .where(MemberRow.account_id == account_id, MemberRow.state == "active", MemberRow.user_id.not_in(MACHINES))
     )
     if after is not None:
         statement = statement.where(MemberRow.user_id > after)

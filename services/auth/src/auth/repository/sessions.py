@@ -40,7 +40,7 @@ async def find_session(session: AsyncSession, session_id: UUID) -> Session | Non
 async def knows_place(session: AsyncSession, user_id: UUID, *, device: str, network: str) -> bool:
     """Whether the user signed in like this before; a first sign-in is like any other."""
     likewise = and_(SessionRow.device == device, SessionRow.network == network)
-    statement = select(func.bool_or(likewise)).where(SessionRow.user_id == user_id)
+    statement = select(func.bool_or(likewise)).where(SessionRow.user_id == user_id, SessionRow.operator_id.is_(None))
     found: bool | None = await session.scalar(statement)
     return found is not False
 

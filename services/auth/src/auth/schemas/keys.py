@@ -53,6 +53,10 @@ class ApiKeyRequest(RequestModel):
     scopes: ScopeList = ()
     budgets: BudgetBodies = ()
     allowed_networks: NetworkList = ()
+    service_account_id: Annotated[UUID | None, Field(description="whose key it is; the caller's own without")] = None
+    share_id: Annotated[
+        UUID | None, Field(description="a received share with `use`: calls are the sharing account's, who pays")
+    ] = None
 
 
 class ChangeKeyRequest(RequestModel):
@@ -73,6 +77,7 @@ class ApiKeyAnswer(ResponseModel):
     account_id: UUID
     project_id: UUID | None
     user_id: UUID
+    share_id: UUID | None
     name: str
     mode: Literal["live", "test"]
     prefix: str

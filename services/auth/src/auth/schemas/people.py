@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from contracts.auth import Role
 from kit.http import ResponseModel
 
@@ -49,6 +51,7 @@ class MeAnswer(ResponseModel):
     session_id: UUID | None
     api_key_id: UUID | None
     project_id: UUID | None
+    impersonated: bool = Field(description="whether an operator looks at this as the user")
 
 
 class SessionAnswer(ResponseModel):
@@ -59,3 +62,5 @@ class SessionAnswer(ResponseModel):
     last_seen_at: datetime
     expires_at: datetime
     current: bool
+    operator: bool = Field(description="an operator who looks at things as this user, and changes nothing")
+    reason: str | None = Field(description="why the operator looks")

@@ -14,8 +14,18 @@ from auth.domain.access import ACCESS_S, Access, ApiKey
 from auth.domain.audit import Acting, Actor
 from auth.domain.people import Member
 from auth.domain.roles import allows
-from auth.errors import KeyNotActiveError, TooManyKeysError, UnknownApiKeyError, UnknownProjectError
-from auth.repository import accounts, api_keys, projects
+from auth.domain.sharing import ProjectShare
+from auth.errors import (
+    KeyNotActiveError,
+    RoleError,
+    ShareReadsOnlyError,
+    TooManyKeysError,
+    UnknownApiKeyError,
+    UnknownProjectError,
+    UnknownServiceAccountError,
+    UnknownShareError,
+)
+from auth.repository import accounts, api_keys, projects, service_accounts, sharing
 from auth.service import audit, facts
 from auth.service.permissions import membership, require
 from contracts.terms import Budget
@@ -38,6 +48,17 @@ class WantedKey:
     scopes: tuple[str, ...] = ()
     budgets: tuple[Budget, ...] = ()
     allowed_networks: tuple[str, ...] = ()
+    service_account_id: UUID | None = None
+    share_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Whose key it becomes, in which project, and at whose cost when that is shared."""
+
+    user_id: UUID
+    project_id: UUID
+    share: ProjectShare | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +72,17 @@ class Resolved:
 
 async def make_key(session: AsyncSession, acting: Acting, wanted: WantedKey, *, clock: Clock) -> tuple[ApiKey, str]:
     """A new key and its text, which is not kept."""
-    await require(session, acting, "make_key")
+    mine = await require(session, acting, "make_key")
     await projects.lock_account(session, acting.account_id)
-    project = await accounts.find_project(session, acting.account_id, wanted.project_id)
-    if project is None:
-        raise UnknownProjectError("This account has no such project.", field="project_id")
+    place = await _place(session, mine, wanted)
     if await api_keys.count_active(session, acting.account_id) >= KEYS_MOST:
         raise TooManyKeysError(f"An account has at most {KEYS_MOST} active API keys; revoke some.")
     now, text = clock.now(), apikeys.make(wanted.mode)
     key = ApiKey(
         id=uuid7(clock),
         account_id=acting.account_id,
-        project_id=project.id,
-        user_id=acting.user_id,
+        project_id=place.project_id,
+        user_id=place.user_id,
         name=wanted.name,
         mode=wanted.mode,
         key_sha256=apikeys.sha256_hex(text),
@@ -78,9 +97,40 @@ async def make_key(session: AsyncSession, acting: Acting, wanted: WantedKey, *, 
         created_at=now,
         budgets=wanted.budgets,
         allowed_networks=wanted.allowed_networks,
+        share_id=place.share.id if place.share else None,
+        for_account_id=place.share.account_id if place.share else None,
+        for_project_id=place.share.project_id if place.share else None,
     )
     await _insert(session, key, acting.actor, "key.made", clock=clock)
     return key, text
+
+
+async def _place(session: AsyncSession, mine: Member, wanted: WantedKey) -> _Place:
+    user_id, project_id, share = mine.user_id, wanted.project_id, None
+    if wanted.service_account_id is not None:
+        if not allows(mine.role, "manage_service_accounts"):
+            raise RoleError(f"The role {mine.role} may not make keys for service accounts.")
+        if await service_accounts.lock_machine(session, mine.account_id, wanted.service_account_id) is None:
+            raise UnknownServiceAccountError("This account has no such service account.", field="service_account_id")
+        user_id = wanted.service_account_id
+    if wanted.share_id is not None:
+        share = await _usable_share(session, mine.account_id, wanted.share_id)
+        if project_id not in (None, share.with_project_id):
+            raise UnknownProjectError("This share is with another project.", field="project_id")
+        project_id = share.with_project_id
+    project = await accounts.find_project(session, mine.account_id, project_id)
+    if project is None:
+        raise UnknownProjectError("This account has no such project.", field="project_id")
+    return _Place(user_id=user_id, project_id=project.id, share=share)
+
+
+async def _usable_share(session: AsyncSession, account_id: UUID, share_id: UUID) -> ProjectShare:
+    share = await sharing.find_share(session, share_id, with_account_id=account_id)
+    if share is None:
+        raise UnknownShareError("Nothing is shared with this account like that.", field="share_id")
+    if share.access != "use":
+        raise ShareReadsOnlyError("This share lets you see the project's usage, not use it.", field="share_id")
+    return share
 
 
 async def list_keys(session: AsyncSession, acting: Acting, *, before: UUID | None, limit: int) -> list[ApiKey]:
@@ -121,7 +171,7 @@ async def rotate_key(
     key = replace(
         old,
         id=uuid7(clock),
-        user_id=acting.user_id,
+        user_id=old.user_id if await service_accounts.is_machine(session, old.user_id) else acting.user_id,
         key_sha256=apikeys.sha256_hex(text),
         last4=text[-4:],
         expires_at=now + (old.expires_at - old.created_at) if old.expires_at else None,
@@ -233,11 +283,26 @@ async def resolve_key(session: AsyncSession, text: str, *, signer: TokenSigner, 
     access = await accounts.find_access(session, user_id=key.user_id, account_id=key.account_id)
     if access is None or (key.project_id is not None and key.project_id not in access.projects):
         raise UnknownApiKeyError("There is no such API key.")
-    reach = access.projects if key.project_id is None else (key.project_id,)
-    bounded = replace(access, api_key_id=key.id, project_id=key.project_id, projects=reach, scopes=key.scopes)
+    if key.for_account_id is not None and key.for_project_id is not None:
+        access = await _as_guest(session, access, key.for_account_id, key.for_project_id)
+    project_id = key.for_project_id or key.project_id
+    reach = access.projects if project_id is None else (project_id,)
+    bounded = replace(access, api_key_id=key.id, project_id=project_id, projects=reach, scopes=key.scopes)
     issued = signer.access_token(bounded, now=now, lifetime_s=_lifetime_s(key, now))
     await api_keys.update_last_used(session, key.id, now=now, coarse_s=LAST_USED_COARSE_S)
     return Resolved(key, bounded, issued)
+
+
+async def _as_guest(session: AsyncSession, access: Access, account_id: UUID, project_id: UUID) -> Access:
+    """In the account that shares: who calls there and sees their own calls, nothing more.
+
+    Whether that account is open is for admission to say; that the holder's is, nobody else would ask.
+    """
+    holder = await accounts.find_account(session, access.account_id)
+    project = await accounts.find_project(session, account_id, project_id)
+    if project is None or holder is None or holder.state != "open":
+        raise UnknownApiKeyError("There is no such API key.")
+    return replace(access, account_id=account_id, role="user", operator=False, plan=None)
 
 
 def _lifetime_s(key: ApiKey, now: datetime) -> int:

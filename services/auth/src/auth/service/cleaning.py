@@ -5,8 +5,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.repository import api_keys, email_changes, limits, members, messages, sessions
-from contracts.auth import ApiKeyChanged, SessionRevoked
+from auth.repository import api_keys, email_changes, limits, members, messages, sessions, sharing
+from contracts.auth import ApiKeyChanged, ProjectShareChanged, SessionRevoked
 from kit import outbox
 
 KEEP: Final = timedelta(days=30)
@@ -17,11 +17,13 @@ LINKS_KEPT: Final = timedelta(days=1)
 async def clean(session: AsyncSession, *, now: datetime) -> None:
     over = await sessions.delete_long_over(session, now=now, keep=KEEP)
     keys = await api_keys.update_tombstoned(session, now=now, keep=KEEP)
+    shares = await sharing.update_tombstoned(session, now=now, keep=KEEP)
     await outbox.add_records(
         session,
         [
             *((SessionRevoked.type, str(one).encode(), None) for one in over),
             *((ApiKeyChanged.type, str(one).encode(), None) for one in keys),
+            *((ProjectShareChanged.type, str(one).encode(), None) for one in shares),
         ],
     )
     await messages.delete_old_links(session, now=now, keep=LINKS_KEPT)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from auth.domain.access import ApiKey, Session
 from auth.domain.people import Account, Member, Project, User
+from auth.domain.sharing import ProjectShare
 from contracts.auth import (
     AccountActivated,
     AccountChanged,
@@ -13,6 +14,7 @@ from contracts.auth import (
     MemberChanged,
     MessageRequested,
     ProjectChanged,
+    ProjectShareChanged,
     SessionRevoked,
     UserChanged,
 )
@@ -81,13 +83,29 @@ def project_changed(project: Project, *, now: datetime) -> ProjectChanged:
     )
 
 
+def project_share_changed(share: ProjectShare, *, now: datetime) -> ProjectShareChanged:
+    return ProjectShareChanged(
+        id=fact_id(ProjectShareChanged.type, share.id, share.version),
+        time=now,
+        share_id=share.id,
+        account_id=share.account_id,
+        project_id=share.project_id,
+        with_account_id=share.with_account_id,
+        with_project_id=share.with_project_id,
+        version=share.version,
+        access=share.access,
+        state=share.state,
+    )
+
+
 def api_key_changed(key: ApiKey, *, now: datetime) -> ApiKeyChanged:
     return ApiKeyChanged(
         id=fact_id(ApiKeyChanged.type, key.id, key.version),
         time=now,
-        account_id=key.account_id,
+        # Who pays for its calls, which is what every listener asks; its holder is auth's own business.
+        account_id=key.for_account_id or key.account_id,
         api_key_id=key.id,
-        project_id=key.project_id,
+        project_id=key.for_project_id or key.project_id,
         user_id=key.user_id,
         version=key.version,
         state=key.state,

@@ -87,13 +87,25 @@ async def _about_session(session: AsyncSession, session_id: UUID) -> Details:
     return {"device": opened.device, "network": opened.network, "at": _minute(opened.created_at)}
 
 
+async def _about_look(session: AsyncSession, session_id: UUID) -> Details:
+    look = await sessions.find_session(session, session_id)
+    if look is None:
+        return {}
+    return {"reason": look.reason or "", "at": _minute(look.created_at), "until": _minute(look.expires_at)}
+
+
 async def _about_key(session: AsyncSession, key_id: UUID) -> Details:
     key = await api_keys.find_api_key(session, key_id)
     return {} if key is None else {"name": key.name, "last4": key.last4}
 
 
 _ABOUT: Final = MappingProxyType[str, Callable[[AsyncSession, UUID], Awaitable[Details]]](
-    {"new-sign-in": _about_session, "token-reused": _about_session, "key-leaked": _about_key}
+    {
+        "new-sign-in": _about_session,
+        "token-reused": _about_session,
+        "key-leaked": _about_key,
+        "impersonated": _about_look,
+    }
 )
 
 

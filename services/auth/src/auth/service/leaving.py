@@ -11,7 +11,7 @@ from auth.errors import LastOwnerError, SubscriptionRunsError
 from auth.repository import accounts, api_keys, email_changes, members, messages, second_factors, users
 from auth.repository import audit as audit_rows
 from auth.repository import sessions as session_rows
-from auth.service import audit, facts, sessions
+from auth.service import audit, facts, sessions, sharing
 from auth.service.messages import request_message
 from contracts.auth import SessionRevoked
 from kit import outbox
@@ -57,6 +57,7 @@ async def _erase(session: AsyncSession, user: User, *, clock: Clock) -> None:
     await sessions.end_all_sessions(session, user.id, now=now, reason="deletion")
     for account in await accounts.close_personal(session, user.id):
         await outbox.add(session, facts.account_changed(account, now=now))
+        await sharing.end_shares(session, by=SYSTEM, home=account.id, clock=clock)
     for member in await accounts.remove_everywhere(session, user.id):
         await outbox.add(session, facts.member_changed(member, now=now))
     for key in await api_keys.lock_keys_of(session, user_id=user.id):

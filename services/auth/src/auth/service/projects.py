@@ -9,7 +9,7 @@ from auth.domain.audit import Acting
 from auth.domain.people import Project
 from auth.errors import DefaultProjectError, TooManyProjectsError, UnknownProjectError
 from auth.repository import api_keys, projects
-from auth.service import audit, facts
+from auth.service import audit, facts, sharing
 from auth.service.permissions import require
 from contracts.terms import Budget
 from kit import outbox
@@ -71,6 +71,7 @@ async def change_project(
         return before
     if state == "archived":
         await _revoke_keys(session, acting.account_id, project_id, clock=clock)
+        await sharing.end_shares(session, by=acting.actor, home=acting.account_id, project_id=project_id, clock=clock)
     project = await projects.update_project(session, project_id, **given)
     await outbox.add(session, facts.project_changed(project, now=clock.now()))
     await _record(session, acting, "project.changed", project, before=before, clock=clock)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.people import Member, UserStanding
-from auth.repository import accounts, api_keys, sessions, users
+from auth.repository import accounts, api_keys, sessions, sharing, users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,11 @@ async def _changed_users(session: AsyncSession, ids: Sequence[UUID]) -> list[Use
 async def _changed_members(session: AsyncSession, pairs: Sequence[tuple[UUID, UUID]]) -> list[Member]:
     found = await accounts.list_members(session, pairs) if pairs else []
     known = {(one.account_id, one.user_id) for one in found}
-    missing = [Member(*pair, role="user", state="removed", version=0) for pair in set(pairs) - known]
-    return missing + [one for one in found if one.version > 1 or one.state != "active"]
+    missing = set(pairs) - known
+    # Who calls with a share's key is no member of the account that pays.
+    guests = await sharing.list_guests(session, list(missing)) if missing else set()
+    gone = [Member(*pair, role="user", state="removed", version=0) for pair in missing - guests]
+    return gone + [one for one in found if one.version > 1 or one.state != "active"]
 
 
 def _ids(found: Iterable[UserStanding]) -> list[UUID]:

@@ -18,7 +18,7 @@ from auth.errors import (
     UnknownAccountError,
 )
 from auth.repository import accounts, api_keys, members, projects, sessions, users
-from auth.service import audit, facts
+from auth.service import audit, facts, sharing
 from auth.service.permissions import require
 from contracts.terms import Budget
 from kit import outbox, parking
@@ -85,6 +85,7 @@ async def close_team(session: AsyncSession, acting: Acting, *, clock: Clock) -> 
     for key in await api_keys.lock_keys_of(session, account_id=account.id):
         revoked = await api_keys.update_api_key_revoked(session, key.id, now=now)
         await outbox.add(session, facts.api_key_changed(revoked, now=now))
+    await sharing.end_shares(session, by=acting.actor, home=account.id, clock=clock)
     closed = await projects.update_account(session, account.id, state="closed")
     await outbox.add(session, facts.account_changed(closed, now=now))
     await _record(session, acting, "account.closed", account.id, clock=clock)

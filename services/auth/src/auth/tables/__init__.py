@@ -4,6 +4,7 @@ from auth.tables.audit import AuditRow
 from auth.tables.base import MACHINERY, Base
 from auth.tables.keys import ApiKeyRow, SigningKeyRow
 from auth.tables.limits import BucketRow, FailureRow
+from auth.tables.machines import ProjectShareRow, ServiceAccountRow
 from auth.tables.messages import MessageLinkRow, MessageRow
 from auth.tables.people import (
     AccountRow,
@@ -33,8 +34,10 @@ __all__ = [
     "MessageLinkRow",
     "MessageRow",
     "ProjectRow",
+    "ProjectShareRow",
     "RecoveryCodeRow",
     "RefreshTokenRow",
+    "ServiceAccountRow",
     "SessionRow",
     "SigningKeyRow",
     "SubscriptionRow",

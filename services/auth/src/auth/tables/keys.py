@@ -18,7 +18,12 @@ class ApiKeyRow(Base):
     __table_args__ = (
         CheckConstraint("state IN ('active', 'revoked')", name="state_known"),
         CheckConstraint("(state = 'revoked') = (revoked_at IS NOT NULL)", name="revoked_has_time"),
+        CheckConstraint(
+            "(share_id IS NULL) = (for_account_id IS NULL) AND (share_id IS NULL) = (for_project_id IS NULL)",
+            name="shared_whole",
+        ),
         Index(None, "account_id", "id"),
+        Index("ix_api_keys_shared", "share_id", postgresql_where=text("share_id IS NOT NULL")),
         Index(
             "ix_api_keys_rotated", "expires_at", postgresql_where=text("state = 'active' AND rotated_at IS NOT NULL")
         ),
@@ -41,6 +46,9 @@ class ApiKeyRow(Base):
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     rotated_at: Mapped[datetime | None]
+    share_id: Mapped[UUID | None] = mapped_column(ForeignKey("project_shares.id"))
+    for_account_id: Mapped[UUID | None] = mapped_column(ForeignKey("accounts.id"))
+    for_project_id: Mapped[UUID | None] = mapped_column(ForeignKey("projects.id"))
     tombstoned_at: Mapped[datetime | None]
     version: Mapped[int]
     created_at: Mapped[datetime]

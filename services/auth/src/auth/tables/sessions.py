@@ -3,17 +3,21 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth.tables.base import Base
 
 
 class SessionRow(Base):
-    """One sign-in; `access_until` is when the last access token given to it could expire."""
+    """One sign-in, or an operator's look; `access_until` is when the last access token given to it could expire."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "user_id", "id"), Index(None, "expires_at"))
+    __table_args__ = (
+        CheckConstraint("(operator_id IS NULL) = (reason IS NULL)", name="look_has_reason"),
+        Index(None, "user_id", "id"),
+        Index(None, "expires_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -26,6 +30,8 @@ class SessionRow(Base):
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     revoked_reason: Mapped[str | None]
+    operator_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    reason: Mapped[str | None]
 
 
 class RefreshTokenRow(Base):

@@ -51,6 +51,8 @@ class Rule:
 
 RULES: Final = (
     Rule("/auth/{rest:path}", "auth", anonymous=True),
+    Rule("/register", "auth", methods=("POST",), anonymous=True),
+    Rule("/api/auth/{verb}", "auth", methods=("POST",), anonymous=True),
     Rule("/billing/{rest:path}", "billing", bounds=Bounds(total_s=60.0)),
     Rule("/ledger/{rest:path}", "ledger", exchange_key=True),
     Rule("/notifications", "notifier"),

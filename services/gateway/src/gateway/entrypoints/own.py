@@ -9,8 +9,9 @@ from gateway.adapters.services import Services
 from gateway.admission.caller import Admission
 from gateway.admission.connection import RedisConnection
 from gateway.catalog.prices import PriceBooks
-from gateway.entrypoints import aliases, limits, operations, quote
+from gateway.entrypoints import aliases, first_screen, limits, operations, quote
 from gateway.entrypoints.alias_reading import AliasReading
+from gateway.entrypoints.first_screen import Screens
 from gateway.entrypoints.own_api import OwnApi
 from gateway.identity.credentials import Credentials
 from gateway.operations.admitting import OperationAdmission
@@ -42,6 +43,7 @@ class OwnParts:
     surfaces: Iterable[Surface]
     credentials: Credentials
     services: Services
+    auth_url: str
     ledger_url: str
     upgrade_url: str
     secret: bytes
@@ -60,6 +62,9 @@ def build_routers(parts: OwnParts) -> list[APIRouter]:
         quote.build_router(quoting, own),
         limits.build_router(parts.admission, own),
         aliases.build_router(reading, own, ready=parts.ready),
+        first_screen.build_router(
+            Screens(parts.services, parts.auth_url, parts.ledger_url, reading), parts.credentials
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """What the ledger's routes share: whose account, which role may see what, parameters that nobody knows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from kit.identity import CallerDep
 from kit.paging import Moment, decode_cursor
 from kit.tokens import Caller
 from ledger.errors import OtherAccountError, RoleError, UnknownParameterError, WindowError
+from ledger.service.sharing import SharedProjects
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": Problem, "description": text}
@@ -113,6 +114,31 @@ def subject_of(
 
 
 SubjectDep = Annotated[Subject, Depends(subject_of)]
+
+
+def subject_or_shared(
+    request: Request,
+    subject: SubjectDep,
+    caller: CallerDep,
+    shared_project_id: Annotated[
+        UUID | None, Query(description="a project that another account shares with the caller's, as a whole")
+    ] = None,
+) -> Subject:
+    """Of a shared project whoever sees their own account's money sees what was used, not by whom."""
+    if shared_project_id is None:
+        return subject
+    may_see_money(caller)
+    for name in ("account_id", "user_id", "api_key_id", "project_id"):
+        if name in request.query_params:
+            raise WindowError("is not told of a project that is shared", field=name)
+    if {"key", "member"}.intersection(request.query_params.getlist("group_by")):
+        raise WindowError("is not told of a project that is shared: key, member", field="group_by")
+    shared: SharedProjects = request.app.state.shared_projects
+    owner = shared.owner(shared_project_id, shared_with=caller.account_id)
+    return replace(subject, account_id=owner, project_id=shared_project_id)
+
+
+SharedSubjectDep = Annotated[Subject, Depends(subject_or_shared)]
 
 
 def may_see_money(caller: CallerDep) -> Caller:

@@ -14,7 +14,7 @@ from ledger.entrypoints.access import (
     DatabaseDep,
     From,
     NowDep,
-    SubjectDep,
+    SharedSubjectDep,
     To,
     foreign_cursor,
     window,
@@ -32,7 +32,7 @@ Groups = Annotated[list[Group] | None, Query(description="one row for each; may 
 
 def usage_query(
     *,
-    subject: SubjectDep,
+    subject: SharedSubjectDep,
     now: NowDep,
     starts_at: From = None,
     ends_at: To = None,
