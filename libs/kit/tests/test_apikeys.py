@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from kit import apikeys
 
 
-@pytest.mark.parametrize("mode", ["live", "test"])
+@pytest.mark.parametrize("mode", ["live", "test", "session"])
 def test_what_is_made_is_well_formed_and_never_twice_the_same(mode):
     keys = {apikeys.make(mode) for _ in range(1000)}
 
     assert len(keys) == 1000
     assert all(apikeys.well_formed(key) for key in keys)
-    assert all(key.startswith(f"fg_{mode}_") and len(key) == 46 for key in keys)
+    assert all(key.startswith(f"fg_{mode}_") and len(key) == 42 + len(mode) for key in keys)
 
 
 def test_the_checksum_is_the_crc32_in_base_62():

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
+from services.auth.tests.browsing import Browser
 
 from auth.adapters import totp
 from auth.app import create_app
@@ -30,6 +31,7 @@ from sandbox.testing import json_objects
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 SERVICES = ("gateway", "ledger", "billing", "notifier")
+SCOPES = ("models", "account")
 PASSWORD = "correct horse battery"
 PUBLIC_URL = "http://127.0.0.1:8080"
 
@@ -198,6 +200,10 @@ def make_settings(url: str, *, kafka: str, **changed: Any) -> ClockedSettings:
         "key_encryption_key": SecretStr(base64.b64encode(os.urandom(32)).decode()),
         "service_secret_hashes": {one: hashlib.sha256(f"secret-of-{one}".encode()).hexdigest() for one in SERVICES},
         "signups_per_hour": 10_000,
+        "programs": [
+            {"id": "editor", "name": "Edie", "redirect_uris": ["http://127.0.0.1/callback", "https://edie.example/cb"]},
+            {"id": "manager", "name": "Manny", "redirect_uris": ["https://manny.example/cb"], "scopes": SCOPES},
+        ],
         "manual": ManualClock(),
     }
     return ClockedSettings(**{**values, **changed})
@@ -212,3 +218,12 @@ async def auth(running) -> AsyncIterator[Auth]:
 @pytest.fixture
 def as_bearer():
     return bearer
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(auth):
+    """Somebody who has signed in on the pages; `address` is theirs."""
+    made = Browser(auth.http)
+    made.address = await auth.register()
+    assert (await made.sign_in(made.address, PASSWORD)).status_code == 303
+    return made

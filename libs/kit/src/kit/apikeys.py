@@ -7,16 +7,18 @@ import string
 import zlib
 from typing import Final, Literal
 
-Mode = Literal["live", "test"]
+Mode = Literal["live", "test", "session"]
+"""`session` is for what a client that cannot refresh gets in place of tokens."""
 
+SESSION_PREFIX: Final = "fg_session_"
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _RANDOM_CHARS: Final = 32
 _CHECKSUM_CHARS: Final = 6
-_SHAPE: Final = re.compile(r"fg_(?:live|test)_[0-9A-Za-z]{38}", re.ASCII)
+_SHAPE: Final = re.compile(r"fg_(?:live|test|session)_[0-9A-Za-z]{38}", re.ASCII)
 
 
 def make(mode: Mode) -> str:
-    """A new key: `fg_live_` or `fg_test_`, 190 random bits, and the CRC32 of all that, in base 62."""
+    """A new key: `fg_live_`, `fg_test_` or `fg_session_`, 190 random bits, and the CRC32 of all that, in base 62."""
     body = f"fg_{mode}_" + "".join(secrets.choice(ALPHABET) for _ in range(_RANDOM_CHARS))
     return body + checksum(body)
 

@@ -36,6 +36,12 @@ class ReadOnlyError(ForbiddenError):
     code = "impersonation_reads_only"
 
 
+class OutsideScopeError(ForbiddenError):
+    """The token is good, but bounded to other routes (RFC 6750: insufficient scope)."""
+
+    code = "outside_scope"
+
+
 @dataclass(frozen=True, slots=True)
 class UserStanding:
     """A user's row as far as it says something about tokens."""
@@ -160,7 +166,8 @@ def check_may_write(caller: Caller) -> None:
 
 def _as_of_today(caller: Caller, user: UserStanding | None, member: MemberStanding | None) -> Caller:
     role = member.role if member else caller.role
-    operator = user.operator if user else caller.operator
+    # A program that a user let in has none of an operator's rights, whatever its user has.
+    operator = user.operator if user and caller.client_id is None else caller.operator
     if role == caller.role and operator == caller.operator:
         return caller
     return replace(caller, role=role, operator=operator)
@@ -176,10 +183,16 @@ class Identity:
 
     async def caller(self, request: Request) -> Caller:
         """Raises `ReadOnlyError` too: no route that writes is for somebody who only looks."""
-        caller = self._revocations.check(await self._verifier.caller(bearer(request)))
+        caller = await self.of_token(bearer(request))
+        if not caller.may_ask(request.url.path):
+            raise OutsideScopeError("This credential may not be used for this route.")
         if request.method not in READING:
             check_may_write(caller)
         return caller
+
+    async def of_token(self, token: str) -> Caller:
+        """The caller that a token speaks for as of now; raises `UnauthenticatedError`."""
+        return self._revocations.check(await self._verifier.caller(token))
 
     async def service(self, request: Request) -> str:
         return await self._verifier.service(bearer(request), audience=self._service)

@@ -69,6 +69,13 @@ class Caller:
     """Whether password and second factor were proved for this very token."""
     actor_id: UUID | None = None
     """The operator who looks at things as this user (RFC 8693, `act`); such a token changes nothing."""
+    client_id: str | None = None
+    """The program that the user let in, when it is not our own; such a one never has an operator's rights."""
+
+    def may_ask(self, path: str) -> bool:
+        """Whether the routes that the token is bounded to, if it is, hold this path; a route holds what is below it."""
+        routes = [one.removeprefix("route:") for one in self.scopes if one.startswith("route:")]
+        return not routes or any(path == one or path.startswith(f"{one}/") for one in routes)
 
 
 class KeySource(Protocol):
@@ -286,9 +293,14 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
             expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC),
             stepped_up=claims.get("acr") == STEPPED_UP,
             actor_id=_uuid(claims["act"]["sub"]) if "act" in claims else None,
+            client_id=_text(claims.get("client_id")),
         )
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InvalidTokenError("The token lacks a claim.") from None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _uuid(value: object) -> UUID | None:

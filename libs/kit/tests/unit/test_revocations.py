@@ -92,6 +92,21 @@ def test_a_disabled_user_is_refused_even_when_older_news_come_later(revocations:
     assert revocations.check(CALLER).operator
 
 
+def test_a_program_never_becomes_an_operator_with_its_user(revocations: Revocations) -> None:
+    revocations.on_user(user(2, "active", operator=True))
+
+    assert revocations.check(CALLER).operator
+    assert not revocations.check(replace(CALLER, client_id="editor")).operator
+
+
+def test_a_bounded_token_is_for_its_routes_and_what_is_below_them() -> None:
+    bounded = replace(CALLER, scopes=("route:/v1", "route:/ledger/balance", "model:x"))
+
+    assert [bounded.may_ask(one) for one in ("/v1", "/v1/messages", "/ledger/balance")] == [True] * 3
+    assert [bounded.may_ask(one) for one in ("/v1x", "/ledger", "/ledger/balances", "/auth/me")] == [False] * 4
+    assert replace(CALLER, scopes=("model:x",)).may_ask("/anything")
+
+
 def test_a_changed_role_counts_at_once_and_a_removed_member_is_refused(revocations: Revocations) -> None:
     revocations.on_member(member(2, "active", "user"))
     revocations.on_member(member(1, "active", "owner"))

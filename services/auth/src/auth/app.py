@@ -1,7 +1,7 @@
 """Composition root: builds auth's parts and its HTTP app."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Final
 
@@ -10,13 +10,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from auth.adapters.passwords import Passwords
 from auth.adapters.sealing import Sealer
+from auth.adapters.templates import Templates
 from auth.domain.audit import SYSTEM
+from auth.domain.clients import Client
 from auth.domain.limits import Bucket
 from auth.entrypoints import (
     accounts,
+    aliases,
     api_keys,
     audit,
     impersonation,
+    in_browser,
     internal,
     jwks,
     leaks,
@@ -33,13 +37,18 @@ from auth.entrypoints import (
     service_accounts,
     shares,
     sign_in,
+    token,
 )
+from auth.entrypoints.browser import Browser
 from auth.entrypoints.events import GROUP, build_consumer
+from auth.entrypoints.oauth import clients, consents, device, discovery, introspect
+from auth.entrypoints.pages.consent import authorize_router
 from auth.entrypoints.parts import OneAtATime, Parts
 from auth.service import api_keys as api_keys_service
 from auth.service import cleaning, keys, leaving
 from auth.service.keys import KeyRing
 from auth.service.limits import Limits
+from auth.service.oauth.clients import Programs
 from auth.service.second_factors import SecondFactors
 from auth.settings import AuthSettings
 from kit import logging
@@ -55,7 +64,16 @@ DUE_S: Final = 3.0
 ROUTERS: Final = (
     sign_in.router,
     older_clients.router,
+    aliases.router,
+    in_browser.router,
+    discovery.router,
+    authorize_router,
+    token.router,
+    device.router,
+    introspect.router,
     revoking.router,
+    consents.router,
+    clients.router,
     passwords.router,
     me.router,
     own_user.router,
@@ -113,7 +131,22 @@ def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRi
         deletion_grace=timedelta(days=settings.deletion_grace_days),
         reserved_names=settings.environment == "sandbox",
         trusted_proxies=[ip_network(one) for one in settings.trusted_proxies],
+        programs=Programs(_configured(settings, now=service.clock.now())),
+        session_keys=settings.session_keys,
+        browser=Browser.at(
+            settings.public_url, sandbox=settings.environment == "sandbox", keyed=sealer.derived("browsers")
+        ),
+        templates=Templates(),
+        pending=sealer,
+        other_ways=(),
     )
+
+
+def _configured(settings: AuthSettings, *, now: datetime) -> dict[str, Client]:
+    return {
+        one.id: Client(one.id, one.name, one.redirect_uris, one.scopes, None, "active", now)
+        for one in settings.programs
+    }
 
 
 async def _rotate(database: Database, sealer: Sealer, clock: Clock, *, after: timedelta) -> None:

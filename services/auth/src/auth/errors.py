@@ -214,3 +214,58 @@ class LinkUsedError(NotFoundError):
 
 class KeyAlreadyWaitingError(ConflictError):
     code = "signing_key_already_waiting"
+
+
+class OAuthError(DomainError):
+    """A refusal in the words of RFC 6749 (5.2), 7009 and 8628, for programs to read; `error` is one of those words."""
+
+    kind: ClassVar[Kind] = "invalid"
+    code = "oauth_refused"
+
+    def __init__(self, error: str, detail: str, *, status: int = 400) -> None:
+        super().__init__(detail)
+        self.error = error
+        self.status = status
+
+
+class AuthorizationRefusedError(OAuthError):
+    """The same, told to the program by way of the browser."""
+
+    def __init__(self, error: str, detail: str, *, redirect_uri: str, state: str) -> None:
+        super().__init__(error, detail)
+        self.redirect_uri = redirect_uri
+        self.state = state
+
+
+class ProgramForbiddenError(ForbiddenError):
+    """What a user lets a program do never includes what asks for their password."""
+
+    code = "not_for_programs"
+
+
+class UnknownClientError(NotFoundError):
+    code = "unknown_program"
+
+
+class ClientInConfigurationError(ConflictError):
+    code = "program_in_configuration"
+
+
+class UnknownConsentError(NotFoundError):
+    code = "unknown_consent"
+
+
+class SessionKeysOffError(ForbiddenError):
+    code = "session_keys_off"
+
+
+class NotInBrowserError(ForbiddenError):
+    """The request was made by another site, or not by a page of ours."""
+
+    code = "cross_site_request"
+
+
+class SignInNeededError(UnauthenticatedError):
+    """Of a page: its visitor is led to the sign-in and back."""
+
+    code = "sign_in_needed"

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from auth.schemas.oauth import ConfiguredClient
 from kit.settings import ServiceSettings
 
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
@@ -26,6 +27,10 @@ class AuthSettings(ServiceSettings):
     signing_key_days: int = Field(30, ge=1, le=365, description="how long a signing key signs before the next one")
     deletion_grace_days: int = Field(14, ge=0, le=365)
     operator_second_factor: bool | None = Field(None, description="whether operators need one to step up")
+    session_keys: bool = Field(
+        default=False, description="whether `/login` gives keys of 30 days to those who cannot refresh"
+    )
+    programs: tuple[ConfiguredClient, ...] = Field((), description="programs that users may let in")
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
     @field_validator("key_encryption_key")

@@ -134,10 +134,10 @@ async def test_who_has_the_refresh_token_can_end_its_session(auth, as_bearer):
         for one in (tokens["refresh_token"], second["refresh_token"], "nonsense")
     ]
     empty = await auth.http.post("/auth/revoke", content=b"\xff\x00")
-    huge = await auth.http.post("/auth/revoke", data={"token": "x" * 10_000})
+    huge = await auth.http.post("/auth/revoke", data={"token": "x" * 20_000})
 
     assert {one.status_code for one in answers} == {200}
-    assert (empty.status_code, huge.status_code) == (422, 422)
+    assert [(one.status_code, one.json()["error"]) for one in (empty, huge)] == [(400, "invalid_request")] * 2
     assert (await auth.refresh(second["refresh_token"])).status_code == 401
     assert (await auth.http.get("/auth/me", headers=as_bearer(second))).status_code == 401
     assert len(await auth.events("auth.session-revoked.v1", session_id=tokens["session_id"])) == 1

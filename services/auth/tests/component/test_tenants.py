@@ -17,6 +17,7 @@ BODIES = {
     ("POST", "/auth/operator/users/{user_id}/sessions/end"): {"reason": "because"},
     ("POST", "/auth/operator/users/{user_id}/second-factor/reset"): {"reason": "because"},
     ("POST", "/auth/operator/accounts/{account_id}/state"): {"state": "frozen", "reason": "because"},
+    ("PATCH", "/auth/operator/clients/{client_id}"): {"state": "disabled", "reason": "because"},
 }
 
 

@@ -62,6 +62,24 @@ async def test_requests_are_handed_on_as_they_came(gateway, echo, path: str):
     assert str(echo.requests[-1]["target"]).removesuffix("?") == path
 
 
+@pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
+async def test_where_the_authorization_server_is_can_be_asked_here(gateway, echo, name: str):
+    assert (await ask(gateway, "GET", f"/.well-known/{name}")).json() == {"echo": True}
+    assert (await ask(gateway, "GET", "/.well-known/anything-else")).status_code == 404
+
+
+async def test_cookies_reach_the_sign_in_and_no_other_service(gateway, echo):
+    cookie = {"cookie": "__Host-fg_access=x"}
+
+    await ask(gateway, "GET", "/auth/pages/sessions", headers=cookie)
+    await ask(gateway, "POST", "/billing/checkout", headers=cookie)
+    await ask(gateway, "GET", "/ledger/balance", headers=cookie)
+
+    signed_in, *others = echo.requests[-3:]
+    assert ("cookie", "__Host-fg_access=x") in signed_in["headers"]
+    assert all(name != "cookie" for one in others for name, _ in one["headers"])
+
+
 async def test_a_webhooks_bytes_are_untouched(gateway, echo):
     raw = b'{ "id": "evt_1",\n"x":\t1.0 }'
 

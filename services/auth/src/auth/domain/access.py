@@ -1,10 +1,11 @@
 """What a token says, and the records behind it: sessions, API keys, signing keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from auth.domain.clients import token_scopes
 from contracts.auth import Role
 from contracts.terms import Budget
 from kit.tokens import STEPPED_UP
@@ -38,6 +39,14 @@ class Access:
     scopes: tuple[str, ...] = ()
     stepped_up_at: datetime | None = None
     actor_id: UUID | None = None
+    client_id: str | None = None
+
+    def of_session(self, session: "Session") -> "Access":
+        """What a token of this session says; a program's never has an operator's rights."""
+        mine = replace(self, session_id=session.id)
+        if session.client_id is None:
+            return mine
+        return replace(mine, client_id=session.client_id, scopes=token_scopes(session.scope), operator=False)
 
     def claims(self) -> dict[str, Any]:
         claims: dict[str, Any] = {
@@ -50,6 +59,10 @@ class Access:
         }
         if self.session_id is not None:
             claims["sid"] = str(self.session_id)
+        if self.client_id is not None:
+            claims["client_id"] = self.client_id
+        if self.scopes:
+            claims["scope"] = " ".join(self.scopes)
         if self.stepped_up_at is not None:
             claims |= {"acr": STEPPED_UP, "auth_time": int(self.stepped_up_at.timestamp())}
         if self.actor_id is not None:
@@ -57,7 +70,7 @@ class Access:
         if self.api_key_id is not None:
             claims["api_key"] = str(self.api_key_id)
             claims["project"] = str(self.project_id) if self.project_id else None
-            claims["scope"] = " ".join(self.scopes)
+            claims.setdefault("scope", "")
         return claims
 
 
@@ -80,6 +93,8 @@ class Session:
     revoked_at: datetime | None
     operator_id: UUID | None = None
     reason: str | None = None
+    client_id: str | None = None
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Acting:
     session_id: UUID
     operator: bool
     network: str
+    client_id: str | None = None
+    """The program that acts for them, if it is one that they let in."""
 
     @property
     def actor(self) -> Actor:

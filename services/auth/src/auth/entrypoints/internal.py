@@ -8,7 +8,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from auth.entrypoints.parts import PartsDep, refusals
+from auth.adapters.signing import TokenSigner
+from auth.entrypoints.parts import Parts, PartsDep, refusals
 from auth.errors import ServiceForbiddenError, ServiceSecretError
 from auth.schemas.internal import (
     MailAnswer,
@@ -23,9 +24,10 @@ from auth.schemas.internal import (
     ServiceTokenRequest,
     UserStandingAnswer,
 )
-from auth.service import api_keys, filling, people, rechecking
+from auth.service import api_keys, filling, people, rechecking, session_keys
 from auth.service.rechecking import InUse
 from contracts.auth import Role
+from kit import apikeys
 from kit.identity import ServiceDep
 
 router = APIRouter(prefix="/internal", tags=["internal"])
@@ -46,11 +48,11 @@ async def issue_service_token(body: ServiceTokenRequest, parts: PartsDep) -> Ser
 @router.post("/api-keys/resolve", summary="An access token for an API key", responses=refusals(401, 403, 404))
 async def resolve_api_key(body: ResolveRequest, parts: PartsDep, service: ServiceDep) -> ResolvedAnswer:
     _only(service, "gateway")
-    signer = await parts.ring.signer()
+    key, signer = body.key.get_secret_value(), await parts.ring.signer()
+    if key.startswith(apikeys.SESSION_PREFIX):
+        return await _resolve_session_key(parts, key, signer)
     async with parts.database.transaction() as session:
-        resolved = await api_keys.resolve_key(
-            session, body.key.get_secret_value(), signer=signer, now=parts.clock.now()
-        )
+        resolved = await api_keys.resolve_key(session, key, signer=signer, now=parts.clock.now())
     return ResolvedAnswer(
         access_token=resolved.issued.token,
         expires_in=resolved.issued.expires_in_s,
@@ -62,6 +64,22 @@ async def resolve_api_key(body: ResolveRequest, parts: PartsDep, service: Servic
         plan=resolved.access.plan,
         scopes=resolved.key.scopes,
         allowed_networks=resolved.key.allowed_networks,
+    )
+
+
+async def _resolve_session_key(parts: Parts, key: str, signer: TokenSigner) -> ResolvedAnswer:
+    async with parts.database.transaction() as session:
+        resolved = await session_keys.resolve_session_key(session, key, signer=signer, now=parts.clock.now())
+    return ResolvedAnswer(
+        access_token=resolved.issued.token,
+        expires_in=resolved.issued.expires_in_s,
+        api_key_id=None,
+        account_id=resolved.access.account_id,
+        project_id=None,
+        user_id=resolved.access.user_id,
+        role=resolved.access.role,
+        plan=resolved.access.plan,
+        scopes=resolved.access.scopes,
     )
 
 

@@ -12,11 +12,14 @@ from weakref import WeakValueDictionary
 from fastapi import Depends, Request
 
 from auth.adapters.passwords import Passwords
-from auth.adapters.sealing import Keyed
+from auth.adapters.sealing import Keyed, Sealer
+from auth.adapters.templates import Templates
 from auth.domain.audit import Acting
+from auth.entrypoints.browser import Browser
 from auth.errors import SessionRequiredError
 from auth.service.keys import KeyRing
 from auth.service.limits import Limits
+from auth.service.oauth.clients import Programs
 from auth.service.registering import Activation
 from auth.service.second_factors import SecondFactors
 from contracts.auth import SessionRevoked
@@ -24,7 +27,7 @@ from kit.clock import Clock
 from kit.database import Database
 from kit.errors import InvalidError
 from kit.http import Problem
-from kit.identity import CallerDep, Revocations
+from kit.identity import CallerDep, OutsideScopeError, Revocations
 from kit.paging import decode_cursor
 from kit.tokens import Caller
 
@@ -40,6 +43,14 @@ class OneAtATime:
 
     def lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWay:
+    """A way to sign in that is not by password, as the page for signing in offers it."""
+
+    path: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +73,12 @@ class Parts:
     deletion_grace: timedelta
     reserved_names: bool
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
+    programs: Programs
+    session_keys: bool
+    browser: Browser
+    templates: Templates
+    pending: Sealer
+    other_ways: Sequence[OtherWay]
 
 
 def _parts(request: Request) -> Parts:
@@ -75,6 +92,8 @@ PartsDep = Annotated[Parts, Depends(_parts)]
 async def _session_caller(caller: CallerDep) -> Caller:
     if caller.session_id is None:
         raise SessionRequiredError("This needs a session; sign in and use its access token, not an API key.")
+    if caller.client_id is not None and caller.scopes:
+        raise OutsideScopeError("The user has not allowed this program to do this.")
     return caller
 
 
@@ -90,6 +109,7 @@ async def _acting(request: Request, parts: PartsDep, caller: SessionCallerDep) -
         session_id=caller.session_id,
         operator=caller.operator,
         network=network_of(request, parts.trusted_proxies),
+        client_id=caller.client_id,
     )
 
 

@@ -1,34 +1,17 @@
 """Registering, signing in, refreshing, signing out."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 
-from auth.adapters import addresses
-from auth.entrypoints.parts import (
-    ActingDep,
-    PartsDep,
-    SessionCallerDep,
-    device_of,
-    forget_sessions,
-    network_of,
-    refusals,
-    until_next_step,
-)
-from auth.errors import (
-    RefreshTokenError,
-    RefreshTokenReusedError,
-    SecondFactorRequiredError,
-    TooManyAttemptsError,
-    WrongCodeAtSignInError,
-)
+from auth.entrypoints import entering
+from auth.entrypoints.entering import Login
+from auth.entrypoints.parts import ActingDep, PartsDep, SessionCallerDep, forget_sessions, refusals
+from auth.errors import RefreshTokenError, RefreshTokenReusedError, TooManyAttemptsError
 from auth.schemas.common import StatusAnswer
 from auth.schemas.sign_in import LoginRequest, LogoutRequest, RefreshRequest, RegisterRequest, TokensAnswer
-from auth.service import messages, registering, sessions, signing_in
-from auth.service.registering import NewUser
+from auth.service import messages, sessions
 from auth.service.sessions import Refused, SignedIn
-from auth.service.signing_in import CodeRefused
 
 router = APIRouter(prefix="/auth", tags=["sign-in"])
 
@@ -36,51 +19,13 @@ router = APIRouter(prefix="/auth", tags=["sign-in"])
 @router.post("/register", status_code=201, summary="Register with e-mail and password", responses=refusals(429, 503))
 async def register(request: Request, body: RegisterRequest, parts: PartsDep) -> StatusAnswer:
     """The answer is the same whether the address is known or not; sign in to learn your ids."""
-    began = asyncio.get_running_loop().time()
-    address, normal = addresses.parse(body.email, reserved_names=parts.reserved_names)
-    password = body.password.get_secret_value()
-    registering.check_password(password, address=normal)
-    async with parts.database.transaction() as session:
-        network = network_of(request, parts.trusted_proxies)
-        await parts.limits.take_sign_up(session, network=network, now=parts.clock.now())
-    new = NewUser(address=address, address_normal=normal, password_hash=await parts.passwords.hash(password))
-    async with parts.database.transaction() as session:
-        await registering.register(session, new, limits=parts.limits, activation=parts.activation, clock=parts.clock)
-    await until_next_step(began)
+    await entering.sign_up(parts, request, body.email, body.password.get_secret_value())
     return StatusAnswer()
 
 
 @router.post("/login", summary="Sign in with e-mail and password", responses=refusals(401, 429, 503))
 async def login(request: Request, body: LoginRequest, parts: PartsDep) -> TokensAnswer:
-    _, normal = addresses.parse(body.email, reserved_names=parts.reserved_names)
-    signer = await parts.ring.signer()
-    # Two transactions, because argon2 must not hold a connection.
-    async with parts.database.transaction() as session:
-        attempt = await signing_in.begin_sign_in(
-            session,
-            normal,
-            network=network_of(request, parts.trusted_proxies),
-            limits=parts.limits,
-            now=parts.clock.now(),
-        )
-    verdict = await parts.passwords.verify(attempt.password_hash, body.password.get_secret_value())
-    async with parts.database.transaction() as session:
-        signed_in = await signing_in.finish_sign_in(
-            session,
-            attempt,
-            verdict,
-            device=device_of(request),
-            code=None if body.code is None else body.code.get_secret_value(),
-            second_factors=parts.second_factors,
-            signer=signer,
-            clock=parts.clock,
-        )
-    # Raised after the transaction: the count must be kept.
-    if isinstance(signed_in, CodeRefused):
-        if signed_in.needed:
-            raise SecondFactorRequiredError("Send a code of your second factor as well.", field="code")
-        raise WrongCodeAtSignInError("The code is wrong, or it was used before.", field="code")
-    return _tokens(signed_in)
+    return _tokens(await entering.sign_in(parts, request, login_of(body)))
 
 
 @router.post("/refresh", summary="Exchange a refresh token for new tokens", responses=refusals(401))
@@ -93,6 +38,7 @@ async def refresh(body: RefreshRequest, parts: PartsDep) -> TokensAnswer:
         )
     # Raised after the transaction: the end of the family must be kept.
     if isinstance(outcome, Refused):
+        forget_sessions(parts, outcome.ended)
         if outcome.reused:
             raise RefreshTokenReusedError("This refresh token was used before; the session has been ended.")
         raise RefreshTokenError("This refresh token is not valid; sign in again.")
@@ -125,6 +71,11 @@ async def resend_verification(parts: PartsDep, caller: SessionCallerDep) -> Stat
     if wait_s:
         raise TooManyAttemptsError(f"Too many mails; try again in {wait_s} s.", retry_after_s=wait_s)
     return StatusAnswer()
+
+
+def login_of(body: LoginRequest) -> Login:
+    code = None if body.code is None else body.code.get_secret_value()
+    return Login(body.email, body.password.get_secret_value(), code)
 
 
 def _tokens(signed_in: SignedIn) -> TokensAnswer:

@@ -33,6 +33,19 @@ async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> tup
     return None if token is None else (owner, token)
 
 
+async def find_by_refresh_token(session: AsyncSession, token_hash: bytes) -> tuple[Session, RefreshToken] | None:
+    """The session and the token, only to be looked at."""
+    found = select(*columns(RefreshTokenRow, RefreshToken)).where(RefreshTokenRow.token_hash == token_hash)
+    token = await find(session, found, RefreshToken)
+    owner = None if token is None else await find_session(session, token.session_id)
+    return None if token is None or owner is None else (owner, token)
+
+
+async def lock_session(session: AsyncSession, session_id: UUID) -> Session | None:
+    statement = select(*columns(SessionRow, Session)).where(SessionRow.id == session_id)
+    return await find(session, statement.with_for_update(), Session)
+
+
 async def find_session(session: AsyncSession, session_id: UUID) -> Session | None:
     return await find(session, select(*columns(SessionRow, Session)).where(SessionRow.id == session_id), Session)
 
@@ -72,9 +85,14 @@ async def update_session_account(
 
 
 async def lock_sessions(
-    session: AsyncSession, user_id: UUID, *, session_id: UUID | None = None, but: UUID | None = None
+    session: AsyncSession,
+    user_id: UUID,
+    *,
+    session_id: UUID | None = None,
+    but: UUID | None = None,
+    client_id: str | None = None,
 ) -> Sequence[Session]:
-    """The user's sessions that have not ended, one of them, or all but one, locked in order of id."""
+    """The user's sessions that have not ended, one of them, all but one, or a program's, locked in order of id."""
     statement = select(*columns(SessionRow, Session)).where(
         SessionRow.user_id == user_id, SessionRow.revoked_at.is_(None)
     )
@@ -82,6 +100,8 @@ async def lock_sessions(
         statement = statement.where(SessionRow.id == session_id)
     if but is not None:
         statement = statement.where(SessionRow.id != but)
+    if client_id is not None:
+        statement = statement.where(SessionRow.client_id == client_id)
     return await listed(session, statement.order_by(SessionRow.id).with_for_update(), Session)
 
 

@@ -28,11 +28,11 @@ class ResolveRequest(RequestModel):
 
 
 class ResolvedAnswer(ResponseModel):
-    """An access token in place of an API key."""
+    """An access token in place of an API key, or of a session key, which has no id."""
 
     access_token: str
     expires_in: int
-    api_key_id: UUID
+    api_key_id: UUID | None
     account_id: UUID
     project_id: UUID | None
     user_id: UUID

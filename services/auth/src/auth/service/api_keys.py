@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,7 +42,7 @@ class WantedKey:
     """What a caller asks for; without a project the key belongs to the default one."""
 
     name: str
-    mode: apikeys.Mode
+    mode: Literal["live", "test"]
     project_id: UUID | None
     expires_in_days: int | None
     scopes: tuple[str, ...] = ()

@@ -8,7 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.domain.audit import SYSTEM, Acting
 from auth.domain.people import User
 from auth.errors import LastOwnerError, SubscriptionRunsError
-from auth.repository import accounts, api_keys, email_changes, members, messages, second_factors, users
+from auth.repository import (
+    accounts,
+    api_keys,
+    email_changes,
+    grants,
+    members,
+    messages,
+    programs,
+    second_factors,
+    users,
+)
 from auth.repository import audit as audit_rows
 from auth.repository import sessions as session_rows
 from auth.service import audit, facts, sessions, sharing
@@ -74,6 +84,8 @@ async def _forget(session: AsyncSession, user: User) -> None:
     await email_changes.delete_email_changes(session, user.id)
     await members.delete_invitations_of(session, address_normal=user.address_normal, user_id=user.id)
     await second_factors.delete_second_factor(session, user.id)
+    await programs.delete_consents(session, user.id)
+    await grants.delete_codes_of(session, user.id)
     await session_rows.clear_places(session, user.id)
     await audit_rows.clear_networks(session, user.id)
 

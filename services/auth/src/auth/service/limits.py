@@ -12,10 +12,12 @@ from auth.domain.limits import (
     ADDRESS,
     ADDRESS_ON_NETWORK,
     CODE,
+    DEVICES_FROM_NETWORK,
     LEAKS_FROM_NETWORK,
     MAILS_FROM_NETWORK,
     MAILS_TO_ADDRESS,
     NETWORK,
+    USER_CODE,
     Bucket,
     DelayPolicy,
 )
@@ -54,6 +56,22 @@ class Limits:
 
     def _code_key(self, user_id: UUID) -> bytes:
         return self.keyed.digest("code", str(user_id))
+
+    async def count_user_code(self, session: AsyncSession, *, user_id: UUID, now: datetime) -> None:
+        """For codes that devices show: who tries many is looking for somebody else's (RFC 8628, 5.1)."""
+        await _count(session, {self._user_code_key(user_id): USER_CODE}, now=now)
+
+    async def refund_user_code(self, session: AsyncSession, *, user_id: UUID) -> None:
+        await limits.refund_failures(session, [self._user_code_key(user_id)])
+
+    def _user_code_key(self, user_id: UUID) -> bytes:
+        return self.keyed.digest("user-code", str(user_id))
+
+    async def take_device(self, session: AsyncSession, *, network: str, now: datetime) -> None:
+        """For programs that begin to wait: each takes one of the codes that people type."""
+        wait_s = await limits.take(session, self.keyed.digest("device", network), DEVICES_FROM_NETWORK, now=now)
+        if wait_s:
+            raise TooManyAttemptsError(f"Too many devices are waiting; try again in {wait_s} s.", retry_after_s=wait_s)
 
     async def take_sign_up(self, session: AsyncSession, *, network: str, now: datetime) -> None:
         wait_s = await limits.take(session, self.keyed.digest("sign-up", network), self.sign_ups, now=now)

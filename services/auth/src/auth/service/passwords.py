@@ -13,6 +13,7 @@ from auth.repository import messages, users
 from auth.service import audit, sessions
 from auth.service.limits import Limits
 from auth.service.messages import mark_verified, request_message, token_hash, use_link
+from auth.service.permissions import refuse_programs
 from auth.service.second_factors import Outcome, SecondFactors
 from auth.service.signing_in import Attempt
 from contracts.auth import SessionRevoked
@@ -82,6 +83,7 @@ async def _replace(session: AsyncSession, user_id: UUID, *, password_hash: str, 
 
 async def begin_proof(session: AsyncSession, acting: Acting, *, limits: Limits, now: datetime) -> Attempt:
     """Count an attempt to prove the password once more, and find what it is compared with."""
+    refuse_programs(acting)
     found = await users.find_credentials(session, user_id=acting.user_id)
     if found is None or found.state != "active":
         raise WrongPasswordError("The password is wrong.", field="password")

@@ -5,8 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.domain.audit import Acting
 from auth.domain.people import Member
 from auth.domain.roles import Action, allows
-from auth.errors import RoleError
+from auth.errors import ProgramForbiddenError, RoleError
 from auth.repository import accounts
+
+
+def refuse_programs(acting: Acting) -> None:
+    """Raises `ProgramForbiddenError` when a program acts for the user: this is for the user alone."""
+    if acting.client_id is not None:
+        raise ProgramForbiddenError("A program may not do this for you; sign in yourself.")
 
 
 async def membership(session: AsyncSession, acting: Acting) -> Member:

@@ -26,7 +26,15 @@ from kit.clock import Clock
 from kit.ids import uuid7
 
 PREFIX: Final = "fgr_"
-EndReason = Literal["logout", "logout_all", "reuse", "password", "deletion", "operator"]
+EndReason = Literal["logout", "logout_all", "reuse", "password", "deletion", "operator", "consent"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForProgram:
+    """For which program a session is opened, and what that one may do."""
+
+    client_id: str
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Refused:
     """Why a refresh token was refused; on reuse the family has been ended, which must be committed."""
 
     reused: bool
+    ended: tuple[SessionRevoked, ...] = ()
 
 
 async def open_session(
@@ -55,13 +64,13 @@ async def open_session(
     network: str,
     signer: TokenSigner,
     clock: Clock,
+    program: ForProgram | None = None,
 ) -> SignedIn:
-    """A new session with its first tokens."""
+    """A new session with its first tokens; a program's is bounded by its scope."""
     now, session_id = clock.now(), uuid7(clock)
     access = await accounts.find_access(session, user_id=user_id, account_id=account_id)
     if access is None:
         raise WrongCredentialsError("Address or password is wrong.")
-    issued = signer.access_token(replace(access, session_id=session_id), now=now, lifetime_s=ACCESS_S)
     opened = Session(
         id=session_id,
         user_id=user_id,
@@ -70,10 +79,13 @@ async def open_session(
         network=network,
         created_at=now,
         last_seen_at=now,
-        access_until=issued.expires_at,
+        access_until=now + timedelta(seconds=ACCESS_S),
         expires_at=now + timedelta(days=SESSION_DAYS),
         revoked_at=None,
+        client_id=program.client_id if program else None,
+        scope=program.scope if program else "",
     )
+    issued = signer.access_token(access.of_session(opened), now=now, lifetime_s=ACCESS_S)
     refresh_token = _encoded(secrets.token_bytes(32))
     familiar = await sessions.knows_place(session, user_id, device=device, network=network)
     await sessions.insert_session(session, opened)
@@ -86,26 +98,32 @@ async def open_session(
 
 
 async def refresh_session(
-    session: AsyncSession, refresh_token: str, *, keyed: Keyed, signer: TokenSigner, clock: Clock
+    session: AsyncSession,
+    refresh_token: str,
+    *,
+    keyed: Keyed,
+    signer: TokenSigner,
+    clock: Clock,
+    client_id: str | None = None,
 ) -> SignedIn | Refused:
-    """Rotate. The successor is derived from the token, so that a repeat within the grace gets the same one."""
+    """Rotate. The successor is derived from the token, so that a repeat within the grace gets the same one.
+
+    `client_id` is the program that asks; a program's token is of use to that program only.
+    """
     now = clock.now()
     found = await sessions.lock_by_refresh_token(session, _hash(refresh_token))
     if found is None or found[0].revoked_at is not None or found[0].expires_at <= now:
         return Refused(reused=False)
     owner, token = found
+    if owner.client_id != client_id:
+        return Refused(reused=False)
     if token.used_at is not None and not token.in_grace(now):
-        metrics.SESSIONS_REUSED.inc()
-        await _end(session, [owner], reason="reuse", now=now)
-        await request_message(session, "token-reused", user_id=owner.user_id, subject_id=owner.id, clock=clock)
-        actor = Actor(kind="anybody")
-        await audit.record(session, "session.token_reused", by=actor, target=("user", owner.user_id), clock=clock)
-        return Refused(reused=True)
-    access = await _access(session, owner)
+        return Refused(reused=True, ended=tuple(await end_reused(session, owner, clock=clock)))
+    access = await access_of(session, owner)
     if access is None:
         return Refused(reused=False)
     successor = await _rotate(session, refresh_token, token, keyed=keyed, now=now)
-    issued = signer.access_token(replace(access, session_id=owner.id), now=now, lifetime_s=ACCESS_S)
+    issued = signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
     if issued.expires_at > owner.access_until or access.account_id != owner.account_id:
         await sessions.update_session_account(
             session, owner.id, account_id=access.account_id, now=now, access_until=issued.expires_at
@@ -113,7 +131,13 @@ async def refresh_session(
     return SignedIn(replace(owner, account_id=access.account_id), access, issued, successor)
 
 
-async def _access(session: AsyncSession, owner: Session) -> Access | None:
+async def find_of_token(session: AsyncSession, refresh_token: str) -> Session | None:
+    """The session that a refresh token is of, used or not, ended or not."""
+    found = await sessions.find_by_refresh_token(session, _hash(refresh_token))
+    return None if found is None else found[0]
+
+
+async def access_of(session: AsyncSession, owner: Session) -> Access | None:
     """In the session's account; back home when the user has no part in that one any more."""
     access = await accounts.find_access(session, user_id=owner.user_id, account_id=owner.account_id)
     if access is not None:
@@ -148,9 +172,33 @@ async def revoke_refresh_token(
     found = await sessions.lock_by_refresh_token(session, _hash(refresh_token))
     if found is None or found[0].revoked_at is not None:
         return []
-    owner = found[0]
+    return await end_found(session, found[0], by=by, clock=clock)
+
+
+async def end_found(
+    session: AsyncSession, owner: Session, *, by: Actor, clock: Clock, reason: EndReason = "logout"
+) -> list[SessionRevoked]:
+    """End a session that the caller has locked, for whoever has shown a credential of it."""
     await audit.record(session, "session.ended", by=by, target=("session", owner.id), clock=clock)
-    return await _end(session, [owner], reason="logout", now=clock.now())
+    return await _end(session, [owner], reason=reason, now=clock.now())
+
+
+async def end_program_sessions(
+    session: AsyncSession, user_id: UUID, client_id: str, *, now: datetime
+) -> list[SessionRevoked]:
+    """End what a program holds of this user; what for, the caller writes into the log."""
+    ended = await sessions.lock_sessions(session, user_id, client_id=client_id)
+    return await _end(session, ended, reason="consent", now=now)
+
+
+async def end_reused(session: AsyncSession, owner: Session, *, clock: Clock) -> list[SessionRevoked]:
+    """End the family of a token or a code that was used twice, and tell its user: somebody else may have it."""
+    metrics.SESSIONS_REUSED.inc()
+    ended = [] if owner.revoked_at is not None else await _end(session, [owner], reason="reuse", now=clock.now())
+    await request_message(session, "token-reused", user_id=owner.user_id, subject_id=owner.id, clock=clock)
+    actor = Actor(kind="anybody")
+    await audit.record(session, "session.token_reused", by=actor, target=("user", owner.user_id), clock=clock)
+    return ended
 
 
 async def log_out_everywhere(session: AsyncSession, acting: Acting, *, clock: Clock) -> list[SessionRevoked]:

@@ -10,6 +10,7 @@ from auth.domain.audit import Acting
 from auth.errors import NoSecondFactorError, RoleError
 from auth.repository import accounts, second_factors, sessions
 from auth.service import audit
+from auth.service.permissions import refuse_programs
 from kit.clock import Clock
 
 STEP_UP_S: Final = 300
@@ -19,6 +20,7 @@ async def step_up(
     session: AsyncSession, acting: Acting, *, signer: TokenSigner, factor_needed: bool, clock: Clock
 ) -> Issued:
     """For a session whose user has just proved password and second factor; operators need to have one."""
+    refuse_programs(acting)
     access = await accounts.find_access(session, user_id=acting.user_id, account_id=acting.account_id)
     if access is None:
         raise RoleError("You are no longer a member of this account.")

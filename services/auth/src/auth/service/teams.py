@@ -19,7 +19,7 @@ from auth.errors import (
 )
 from auth.repository import accounts, api_keys, members, projects, sessions, users
 from auth.service import audit, facts, sharing
-from auth.service.permissions import require
+from auth.service.permissions import refuse_programs, require
 from contracts.terms import Budget
 from kit import outbox, parking
 from kit.clock import Clock
@@ -95,6 +95,7 @@ async def switch_account(
     session: AsyncSession, acting: Acting, account_id: UUID, *, signer: TokenSigner, clock: Clock
 ) -> Issued:
     """Let the session work in another of the user's accounts; its next tokens are for that one."""
+    refuse_programs(acting)
     access = await accounts.find_access(session, user_id=acting.user_id, account_id=account_id)
     if access is None:
         raise UnknownAccountError("You have no such account.")

@@ -6,6 +6,7 @@ from auth.tables.keys import ApiKeyRow, SigningKeyRow
 from auth.tables.limits import BucketRow, FailureRow
 from auth.tables.machines import ProjectShareRow, ServiceAccountRow
 from auth.tables.messages import MessageLinkRow, MessageRow
+from auth.tables.oauth import AuthorizationCodeRow, ClientRow, ConsentRow, DeviceCodeRow, SessionKeyRow
 from auth.tables.people import (
     AccountRow,
     CredentialRow,
@@ -24,9 +25,13 @@ __all__ = [
     "AccountRow",
     "ApiKeyRow",
     "AuditRow",
+    "AuthorizationCodeRow",
     "Base",
     "BucketRow",
+    "ClientRow",
+    "ConsentRow",
     "CredentialRow",
+    "DeviceCodeRow",
     "EmailChangeRow",
     "FailureRow",
     "InvitationRow",
@@ -38,6 +43,7 @@ __all__ = [
     "RecoveryCodeRow",
     "RefreshTokenRow",
     "ServiceAccountRow",
+    "SessionKeyRow",
     "SessionRow",
     "SigningKeyRow",
     "SubscriptionRow",

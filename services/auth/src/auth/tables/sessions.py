@@ -10,7 +10,10 @@ from auth.tables.base import Base
 
 
 class SessionRow(Base):
-    """One sign-in, or an operator's look; `access_until` is when the last access token given to it could expire."""
+    """One sign-in, or an operator's look; `access_until` is when the last access token given to it could expire.
+
+    `client_id` is the program that it was opened for, None for our own pages and routes; `scope` what that one may do.
+    """
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -32,6 +35,8 @@ class SessionRow(Base):
     revoked_reason: Mapped[str | None]
     operator_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str | None]
+    client_id: Mapped[str | None]
+    scope: Mapped[str] = mapped_column(server_default="")
 
 
 class RefreshTokenRow(Base):

@@ -50,6 +50,9 @@ class Rule:
 
 
 RULES: Final = (
+    Rule("/.well-known/oauth-authorization-server", "auth", methods=("GET", "HEAD"), anonymous=True),
+    Rule("/.well-known/openid-configuration", "auth", methods=("GET", "HEAD"), anonymous=True),
+    Rule("/login", "auth", methods=("POST",), anonymous=True),
     Rule("/auth/{rest:path}", "auth", anonymous=True),
     Rule("/register", "auth", methods=("POST",), anonymous=True),
     Rule("/api/auth/{verb}", "auth", methods=("POST",), anonymous=True),
@@ -84,6 +87,9 @@ class Forwarder:
         target = _safe_target(request)
         peer = request.client.host if request.client else ""
         headers = _unclaimed(request.headers.raw)
+        if rule.service != "auth":
+            # Cookies sign people in on auth's own pages; no other service takes them for anything.
+            headers = [pair for pair in headers if pair[0] != b"cookie"]
         if rule.anonymous:
             await self._count_anonymous(headers, peer)
         headers = await self._for_service(headers, peer, rule=rule, path=request.url.path)

@@ -9,7 +9,7 @@ from gateway.headers import Header
 from kit.tokens import InvalidTokenError
 
 _MOST_BYTES: Final = 4096
-_KEY_PREFIXES: Final = (b"fg_live_", b"fg_test_")
+_KEY_PREFIXES: Final = (b"fg_live_", b"fg_test_", b"fg_session_")
 
 
 class NoCredentialError(InvalidTokenError):

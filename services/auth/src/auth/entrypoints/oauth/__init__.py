@@ -1,0 +1,1 @@
+"""Routes of our authorization server."""

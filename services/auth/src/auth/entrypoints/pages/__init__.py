@@ -1,0 +1,9 @@
+"""Pages for people: rendered here, usable without a script."""
+
+from fastapi import APIRouter
+
+from auth.entrypoints.pages import consent, device, entrance, links, own
+
+router = APIRouter(prefix="/auth/pages", include_in_schema=False)
+for part in (links, entrance, consent, device, own):
+    router.include_router(part.router)
