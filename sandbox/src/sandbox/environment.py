@@ -16,6 +16,10 @@ SERVICES = ("auth", "billing", "ledger", "notifier", "gateway")
 PREFIX = "FAREGATE_"
 USERS_COMMON = ("FAREGATE_LOG_LEVEL", "FAREGATE_CLOCK_OFFSET_S")
 STRIPE_POLL_S = 5
+EXAMPLE_PROGRAMS = (
+    {"id": "example-editor", "name": "Example editor"},
+    {"id": "example-desktop", "name": "Example desktop program", "redirect_uris": ["http://127.0.0.1/callback"]},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Environments:
     def _defaults(self, name: str) -> dict[str, str]:
         """What a user may set otherwise."""
         defaults = {
+            # The programs of docs/integrate, and keys for clients that cannot refresh.
+            "auth": {"FAREGATE_AUTH_PROGRAMS": json.dumps(EXAMPLE_PROGRAMS), "FAREGATE_AUTH_SESSION_KEYS": "true"},
             "billing": {
                 "FAREGATE_BILLING_STRIPE_POLL_S": "0" if self.selection.has_stripe_stand_in else str(STRIPE_POLL_S)
             },

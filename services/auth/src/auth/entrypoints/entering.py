@@ -5,11 +5,11 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-import orjson
 from fastapi import Request
 
 from auth.adapters import addresses
@@ -118,14 +118,14 @@ def _opened(outcome: SignedIn | CodeRefused) -> SignedIn:
 
 def _sealed(parts: Parts, attempt: Attempt, browser_secret: str) -> str:
     until = (parts.clock.now() + _PENDING_FOR).timestamp()
-    words = orjson.dumps({"address": attempt.address, "proof": _proof(attempt), "until": until})
+    words = json.dumps({"address": attempt.address, "proof": _proof(attempt), "until": until}).encode()
     return base64.urlsafe_b64encode(parts.pending.seal(words, name=f"{_PENDING_NAME} {browser_secret}")).decode()
 
 
 def _unsealed(parts: Parts, pending: str, browser_secret: str) -> dict[str, str]:
     try:
         sealed = base64.urlsafe_b64decode(pending.encode())
-        words = orjson.loads(parts.pending.open(sealed, name=f"{_PENDING_NAME} {browser_secret}"))
+        words = json.loads(parts.pending.open(sealed, name=f"{_PENDING_NAME} {browser_secret}"))
     except (binascii.Error, ValueError, WrongKeyError):
         raise LinkUsedError("This page is too old.") from None
     if words["until"] <= parts.clock.now().timestamp():
