@@ -97,6 +97,7 @@ async def test_what_a_program_may_not_ask_is_told_to_the_program(auth, changed, 
     "changed",
     [
         {"client_id": "nobody"},
+        {"client_id": "edi\x00tor"},
         {"client_id": None},
         {"redirect_uri": None},
         {"redirect_uri": "http://127.0.0.1:51234/other"},
@@ -253,11 +254,13 @@ async def test_a_consent_is_listed_and_taken_back_with_all_that_came_of_it(auth,
     tokens = await tokens_for(auth, browser)
     ours = await auth.login(browser.address)
 
+    held = (await auth.call("GET", "/auth/sessions", ours)).json()["items"]
     listed = (await auth.call("GET", "/auth/consents", ours)).json()["items"]
     taken = await auth.call("DELETE", "/auth/consents/editor", ours)
     again = await auth.call("DELETE", "/auth/consents/editor", ours)
 
     assert [(one["client_id"], one["client_name"], one["scope"]) for one in listed] == [("editor", "Edie", "models")]
+    assert [one["client_id"] for one in held].count("editor") == 1
     assert (taken.status_code, again.status_code) == (200, 404)
     assert error_in(await refreshed(auth, tokens["refresh_token"])) == (400, "invalid_grant")
     me = await auth.http.get("/auth/me", headers={"authorization": f"Bearer {tokens['access_token']}"})

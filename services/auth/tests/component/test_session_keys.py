@@ -79,3 +79,20 @@ async def test_a_wrong_password_gives_no_session_key(allowing):
     answer = await allowing.http.post("/login", json={"email": address, "password": "not the one"})
 
     assert (answer.status_code, answer.json()["code"]) == (401, "wrong_credentials")
+
+
+async def test_a_leaked_session_key_ends_its_session_and_its_owner_is_told_once(allowing):
+    _, answer = await _login(allowing)
+
+    reports = [await allowing.http.post("/auth/leaks", json=[{"token": answer["token"]}]) for _ in range(2)]
+    wrong = await allowing.http.post("/auth/leaks", json=[{"token": "fg_session_nothing"}])
+    torn = b'[{"token": "fg_session_\\ud800"}]'
+    half = await allowing.http.post("/auth/leaks", content=torn, headers={"content-type": "application/json"})
+
+    assert [one.json()[0]["label"] for one in (*reports, wrong, half)] == [
+        *["true_positive"] * 2,
+        *["false_positive"] * 2,
+    ]
+    assert (await allowing.resolve(answer["token"])).status_code == 404
+    told = await allowing.events("auth.message-requested.v1", user_id=answer["user_id"], kind="key-leaked")
+    assert len(told) == 1

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Body, Request
 from pydantic import Field
 
 from auth.domain.audit import Actor
-from auth.entrypoints.parts import PartsDep, forget_key, network_of, refusals
+from auth.entrypoints.parts import Parts, PartsDep, forget_key, forget_sessions, network_of, refusals
 from auth.schemas.keys import LEAKS_AT_ONCE, LeakAnswer, LeakReport
 from auth.service import leaks
+from kit import apikeys
 
 router = APIRouter(prefix="/auth", tags=["api keys"])
 
@@ -24,10 +25,23 @@ async def report_leaks(request: Request, reports: Reports, parts: PartsDep) -> l
     answers = []
     for report in reports:
         text = report.token.get_secret_value()
-        async with parts.database.transaction() as session:
-            key = await leaks.report(session, text, actor=actor, limits=parts.limits, clock=parts.clock)
-        if key is not None:
-            forget_key(parts, key.id)
+        ours = await _revoked(parts, text, actor)
         digest = base64.b64encode(hashlib.sha256(text.encode(errors="replace")).digest()).decode()
-        answers.append(LeakAnswer(token_hash=digest, label="true_positive" if key else "false_positive"))
+        answers.append(LeakAnswer(token_hash=digest, label="true_positive" if ours else "false_positive"))
     return answers
+
+
+async def _revoked(parts: Parts, text: str, actor: Actor) -> bool:
+    """Whether it was one of ours."""
+    if text.startswith(apikeys.SESSION_PREFIX):
+        async with parts.database.transaction() as session:
+            ours, ended = await leaks.report_session_key(
+                session, text, actor=actor, limits=parts.limits, clock=parts.clock
+            )
+        forget_sessions(parts, ended)
+        return ours
+    async with parts.database.transaction() as session:
+        key = await leaks.report(session, text, actor=actor, limits=parts.limits, clock=parts.clock)
+    if key is not None:
+        forget_key(parts, key.id)
+    return key is not None

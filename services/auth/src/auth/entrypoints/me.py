@@ -81,6 +81,7 @@ def _account(membership: Membership) -> AccountAnswer:
 def _session(session: Session, *, current: bool) -> SessionAnswer:
     return SessionAnswer(
         id=session.id,
+        client_id=session.client_id,
         device=session.device,
         network=session.network,
         created_at=session.created_at,

@@ -55,7 +55,10 @@ class MeAnswer(ResponseModel):
 
 
 class SessionAnswer(ResponseModel):
+    """`client_id` is the program that holds it, if it is one that the user let in."""
+
     id: UUID
+    client_id: str | None
     device: str
     network: str
     created_at: datetime

@@ -36,7 +36,7 @@ async def resolve_session_key(
     session: AsyncSession, text: str, *, signer: TokenSigner, now: datetime
 ) -> ResolvedSession:
     """An access token of the key's session; raises `UnknownApiKeyError` for whatever is wrong."""
-    owner = await grants.lock_by_session_key(session, apikeys.sha256_hex(text))
+    owner = await find_owner(session, text)
     if owner is None or owner.revoked_at is not None or owner.expires_at <= now:
         raise UnknownApiKeyError("There is no such session key.")
     access = await access_of(session, owner)
@@ -51,9 +51,16 @@ async def resolve_session_key(
     return ResolvedSession(replace(owner, account_id=access.account_id), mine, issued)
 
 
+async def find_owner(session: AsyncSession, text: str) -> Session | None:
+    """The session of a key, whether it has ended or not."""
+    if not apikeys.well_formed(text):
+        return None
+    return await grants.lock_by_session_key(session, apikeys.sha256_hex(text))
+
+
 async def end_by_key(session: AsyncSession, text: str, *, by: Actor, clock: Clock) -> list[SessionRevoked]:
     """End the session of a key; nothing happens for a text that is none."""
-    owner = await grants.lock_by_session_key(session, apikeys.sha256_hex(text))
+    owner = await find_owner(session, text)
     if owner is None or owner.revoked_at is not None:
         return []
     return await end_found(session, owner, by=by, clock=clock)

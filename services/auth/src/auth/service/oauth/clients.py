@@ -1,6 +1,7 @@
 """Programs: those of the configuration and those that operators register."""
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,8 @@ from kit.clock import Clock
 from kit.ids import uuid7
 
 SECRET_PREFIX: Final = "cs_"  # noqa: S105  # what a secret begins with
+
+_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,8 @@ class Programs:
 
     async def find(self, session: AsyncSession, client_id: str) -> Client | None:
         """An active program."""
+        if _CLIENT_ID.fullmatch(client_id) is None:
+            return None
         found = self.configured.get(client_id) or await programs.find_client(session, client_id)
         return found if found is not None and found.state == "active" else None
 
