@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx2
 import jwt
 import pytest
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
 from services.auth.tests.browsing import Browser
 from tests.e2e.conftest import Product
 from tests.e2e.test_the_story import signed_up
@@ -175,3 +177,32 @@ async def _stepped_up(product: Product) -> str:
         headers = {"authorization": f"Bearer {token}"}
         answer = await http.post("/auth/step-up", json={"password": password}, headers=headers)
         return str(answer.raise_for_status().json()["access_token"])
+
+
+async def test_authlib_speaks_the_device_flow_with_us(product: Product) -> None:
+    customer = await signed_up(product)
+    browser = await browser_of(customer)
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    async with AsyncOAuth2Client("example-editor", token_endpoint_auth_method="none", trust_env=False) as client:
+        asked = await client.post(
+            f"{product.url}/auth/device", data={"client_id": client.client_id}, withhold_token=True
+        )
+        device, token_url = asked.json(), f"{product.url}/auth/token"
+
+        with pytest.raises(OAuthError) as waiting:
+            await client.fetch_token(token_url, grant_type=grant, device_code=device["device_code"])
+        await browser.open("/auth/pages/device")
+        await browser.send("/auth/pages/device", user_code=device["user_code"])
+        await browser.send("/auth/pages/device/decision", decision="allow")
+        await client.fetch_token(token_url, grant_type=grant, device_code=device["device_code"])
+        first = client.token["refresh_token"]
+        await client.refresh_token(token_url)
+        me = await client.get(f"{product.url}/auth/me")
+        await client.revoke_token(f"{product.url}/auth/revoke", token=client.token["refresh_token"])
+        with pytest.raises(OAuthError) as over:
+            await client.refresh_token(token_url)
+
+    assert waiting.value.error == "authorization_pending"
+    assert over.value.error == "invalid_grant"
+    assert client.token["refresh_token"] != first
+    assert me.json()["user"]["email"] == customer.email
