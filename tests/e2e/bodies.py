@@ -10,6 +10,7 @@ from tests.e2e.test_the_story import MODEL, QUESTION
 PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(16)).decode()
 CALL = {"model": MODEL, "max_tokens": 16, "messages": QUESTION}
 CHAT = {"model": "sandbox-gpt", "messages": QUESTION}
+PASSKEY = {"credential": {"id": "nothing", "response": {}}}
 LINK = {"token": "fgl_nothing"}
 SIGN_IN = {"email": "nobody@example.com", "password": "a long enough password"}
 PROOF = {"password": "not the password", "code": "000000"}
@@ -43,6 +44,12 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "/auth/totp/remove": PROOF,
     "/auth/recovery-codes": PROOF,
     "/auth/step-up": PROOF,
+    "/auth/identities/{identity_id}/remove": PROOF,
+    "POST /auth/passkeys": {**PASSKEY, "name": "x"},
+    "/auth/passkeys/{passkey_id}": {"name": "x"},
+    "/auth/passkeys/{passkey_id}/remove": PROOF,
+    "/auth/passkeys/registration": PROOF,
+    "/auth/passkeys/sign-in": PASSKEY,
     "/auth/accounts": {"name": "x"},
     "/auth/account": {"name": "x", "budgets": []},
     "/auth/account/transfer": {**PROOF, "user_id": str(uuid4())},

@@ -8,8 +8,11 @@ from typing import Final
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from auth.adapters.issuer_keys import trusted_issuers
+from auth.adapters.passkeys import RelyingParty
 from auth.adapters.passwords import Passwords
 from auth.adapters.sealing import Sealer
+from auth.adapters.siteverify import SiteVerify
 from auth.adapters.templates import Templates
 from auth.domain.audit import SYSTEM
 from auth.domain.clients import Client
@@ -19,6 +22,7 @@ from auth.entrypoints import (
     aliases,
     api_keys,
     audit,
+    identities,
     impersonation,
     in_browser,
     internal,
@@ -30,6 +34,7 @@ from auth.entrypoints import (
     operators,
     own_user,
     pages,
+    passkeys,
     passwords,
     projects,
     revoking,
@@ -37,6 +42,7 @@ from auth.entrypoints import (
     service_accounts,
     shares,
     sign_in,
+    sign_up,
     token,
 )
 from auth.entrypoints.browser import Browser
@@ -46,9 +52,11 @@ from auth.entrypoints.pages.consent import authorize_router
 from auth.entrypoints.parts import OneAtATime, Parts
 from auth.service import api_keys as api_keys_service
 from auth.service import cleaning, keys, leaving
+from auth.service.guarding import SignUpGuard
 from auth.service.keys import KeyRing
 from auth.service.limits import Limits
 from auth.service.oauth.clients import Programs
+from auth.service.passkeys import Passkeys
 from auth.service.second_factors import SecondFactors
 from auth.settings import AuthSettings
 from kit import logging
@@ -71,6 +79,7 @@ ROUTERS: Final = (
     token.router,
     device.router,
     introspect.router,
+    sign_up.router,
     revoking.router,
     consents.router,
     clients.router,
@@ -78,6 +87,8 @@ ROUTERS: Final = (
     me.router,
     own_user.router,
     second_factors.router,
+    passkeys.router,
+    identities.router,
     accounts.router,
     members.router,
     projects.router,
@@ -122,6 +133,9 @@ def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRi
         ring=ring,
         limits=limits,
         second_factors=SecondFactors(sealer, sealer.derived("recovery-codes"), limits),
+        passkeys=Passkeys(RelyingParty(settings.public_url, more_origins=settings.passkey_origins)),
+        guard=_guard(service, settings, sealer),
+        trusted_issuers=trusted_issuers(settings.trusted_issuers, http=service.http, clock=service.clock),
         operator_second_factor=settings.operators_need_second_factor,
         refresh_keyed=sealer.derived("refresh-tokens"),
         refreshing=OneAtATime(),
@@ -147,6 +161,22 @@ def _configured(settings: AuthSettings, *, now: datetime) -> dict[str, Client]:
         one.id: Client(one.id, one.name, one.redirect_uris, one.scopes, None, "active", now)
         for one in settings.programs
     }
+
+
+def _guard(service: Service, settings: AuthSettings, sealer: Sealer) -> SignUpGuard:
+    captcha = None
+    if settings.sign_up_proof == "siteverify":
+        assert settings.captcha_verify_url is not None
+        assert settings.captcha_secret is not None
+        secret = settings.captcha_secret.get_secret_value()
+        captcha = SiteVerify(settings.captcha_verify_url, secret=secret, http=service.http)
+    return SignUpGuard(
+        kind=settings.sign_up_proof,
+        bits=settings.proof_of_work_bits,
+        refuse_disposable=settings.disposable_refused,
+        captcha=captcha,
+        keyed=sealer.derived("sign-up-work"),
+    )
 
 
 async def _rotate(database: Database, sealer: Sealer, clock: Clock, *, after: timedelta) -> None:

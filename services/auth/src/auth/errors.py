@@ -269,3 +269,79 @@ class SignInNeededError(UnauthenticatedError):
     """Of a page: its visitor is led to the sign-in and back."""
 
     code = "sign_in_needed"
+
+
+class OtherBrowserError(ForbiddenError):
+    """A link was opened in another browser than the one that asked for it; it stays good for that one."""
+
+    code = "other_browser"
+
+
+class DisposableAddressError(InvalidError):
+    code = "disposable_email"
+
+
+class SignUpProofError(InvalidError):
+    """The answer to the sign-up challenge is missing, wrong, or was used before."""
+
+    code = "sign_up_proof"
+
+
+class UnknownProviderError(NotFoundError):
+    code = "unknown_provider"
+
+
+class OutsideSignInError(UnauthenticatedError):
+    """The provider did not vouch for anybody, or not in answer to this browser."""
+
+    code = "outside_sign_in_failed"
+
+
+class NobodyKnownError(ForbiddenError):
+    """Whom the outside issuer vouches for is no user here, and none is made."""
+
+    code = "unknown_identity"
+
+
+class IdentityTakenError(ConflictError):
+    code = "identity_taken"
+
+
+class UnknownIdentityError(NotFoundError):
+    code = "unknown_identity"
+
+
+class LastWayInError(ConflictError):
+    code = "last_way_in"
+
+
+class PasskeyRefusedError(ForbiddenError):
+    """Of somebody who is signed in: a 401 would make clients refresh their token."""
+
+    code = "passkey_refused"
+
+
+class PasskeyRefusedAtSignInError(UnauthenticatedError):
+    code = "passkey_refused"
+
+
+class PasskeyExistsError(ConflictError):
+    code = "passkey_exists"
+
+
+class TooManyPasskeysError(ConflictError):
+    code = "too_many_passkeys"
+
+
+class UnknownPasskeyError(NotFoundError):
+    code = "unknown_passkey"
+
+
+class OutsideTokenError(InvalidError):
+    """A token of an outside issuer that is not good for an exchange."""
+
+    code = "invalid_subject_token"
+
+
+class ExchangeRefusedError(ForbiddenError):
+    code = "exchange_refused"

@@ -3,11 +3,13 @@
 import base64
 import binascii
 import re
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from auth.domain.outside import SIGNATURES, TrustedIssuer
+from auth.domain.sign_up_proof import ProofKind
 from auth.schemas.oauth import ConfiguredClient
 from kit.settings import ServiceSettings
 
@@ -31,6 +33,13 @@ class AuthSettings(ServiceSettings):
         default=False, description="whether `/login` gives keys of 30 days to those who cannot refresh"
     )
     programs: tuple[ConfiguredClient, ...] = Field((), description="programs that users may let in")
+    refuse_disposable_addresses: bool | None = Field(None, description="whether registrations with them are refused")
+    passkey_origins: tuple[str, ...] = Field((), description="further origins whose pages use passkeys of this domain")
+    sign_up_proof: ProofKind = "off"
+    proof_of_work_bits: int = Field(18, ge=1, le=28)
+    captcha_verify_url: str | None = None
+    captcha_secret: SecretStr | None = None
+    trusted_issuers: tuple[TrustedIssuer, ...] = Field((), description="whose tokens are exchanged for ours")
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
     @field_validator("key_encryption_key")
@@ -52,6 +61,23 @@ class AuthSettings(ServiceSettings):
                 raise ValueError(f"{service}: must be a SHA-256 in 64 hex digits")
         return value
 
+    @field_validator("trusted_issuers")
+    @classmethod
+    def _is_safe_to_trust(cls, value: tuple[TrustedIssuer, ...]) -> tuple[TrustedIssuer, ...]:
+        for one in value:
+            unknown = set(one.algorithms) - SIGNATURES
+            if unknown or not one.algorithms:
+                raise ValueError(f"{one.name}: algorithms must be among {', '.join(sorted(SIGNATURES))}")
+        if len({one.issuer for one in value}) != len(value):
+            raise ValueError("an issuer stands there twice")
+        return value
+
+    @model_validator(mode="after")
+    def _captcha_has_a_server(self) -> Self:
+        if self.sign_up_proof == "siteverify" and not (self.captcha_verify_url and self.captcha_secret):
+            raise ValueError("with siteverify, FAREGATE_AUTH_CAPTCHA_VERIFY_URL and _CAPTCHA_SECRET must be set")
+        return self
+
     @property
     def encryption_key(self) -> bytes:
         return base64.b64decode(self.key_encryption_key.get_secret_value())
@@ -59,6 +85,11 @@ class AuthSettings(ServiceSettings):
     @property
     def operators_need_second_factor(self) -> bool:
         wanted = self.operator_second_factor
+        return self.environment == "production" if wanted is None else wanted
+
+    @property
+    def disposable_refused(self) -> bool:
+        wanted = self.refuse_disposable_addresses
         return self.environment == "production" if wanted is None else wanted
 
     @property

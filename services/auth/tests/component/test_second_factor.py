@@ -1,16 +1,15 @@
 import asyncio
 
 import jwt
+import pyotp
 import pytest
 from sqlalchemy import text
-
-from auth.adapters import totp
 
 PASSWORD = "correct horse battery"
 
 
 def _code(auth, secret, *, steps=0):
-    return totp.code_at(secret, int(auth.clock.now().timestamp()) // 30 + steps)
+    return pyotp.TOTP(secret).at(auth.clock.now(), counter_offset=steps)
 
 
 async def _login(auth, address, **more):

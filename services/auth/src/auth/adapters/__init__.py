@@ -1,1 +1,1 @@
-"""The only imports of vendors: argon2, AES-GCM, Ed25519 and JWT, the address parser."""
+"""The only imports of vendors: argon2, AES-GCM, Ed25519 and JWT, pyotp, webauthn, Authlib, what knows addresses."""

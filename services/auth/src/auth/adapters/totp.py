@@ -1,41 +1,29 @@
-"""Time-based one-time passwords (RFC 6238): six digits, thirty seconds, one step of tolerance to each side."""
+"""Time-based one-time passwords (RFC 6238) by pyotp: six digits, thirty seconds, one step of tolerance to each side."""
 
-import base64
-import hmac
-import secrets
 from datetime import datetime
 from typing import Final
-from urllib.parse import quote, urlencode
 
-STEP_S: Final = 30
-DIGITS: Final = 6
+import pyotp
+from pyotp.exceptions import OTPVerificationError
+
 ISSUER: Final = "Faregate"
-_SECRET_BYTES: Final = 20
+_TOLERATED_STEPS: Final = 1
 
 
 def new_secret() -> str:
     """160 random bits in base32, as authenticator apps read them."""
-    return base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return pyotp.random_base32()
 
 
 def enrolment_uri(secret: str, *, address: str) -> str:
     """What an authenticator app takes as a QR code."""
-    label = f"{ISSUER}:{quote(address)}"
-    return f"otpauth://totp/{label}?{urlencode({'secret': secret, 'issuer': ISSUER})}"
-
-
-def code_at(secret: str, step: int) -> str:
-    """The code of one step (RFC 4226, section 5.3)."""
-    digest = hmac.digest(base64.b32decode(secret), step.to_bytes(8, "big"), "sha1")
-    offset = digest[-1] & 0x0F
-    number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFF_FFFF
-    return f"{number % 10**DIGITS:0{DIGITS}}"
+    return pyotp.TOTP(secret).provisioning_uri(name=address, issuer_name=ISSUER)
 
 
 def matching_step(secret: str, code: str, *, now: datetime, after: int) -> int | None:
-    """The step that the code is for, if it is a current one later than `after`; each is compared, in equal time."""
-    current, found = int(now.timestamp()) // STEP_S, None
-    for step in (current - 1, current, current + 1):
-        if hmac.compare_digest(code_at(secret, step).encode(), code.encode()) and step > after:
-            found = step
-    return found
+    """The step that the code is for, if it is a current one later than `after`."""
+    try:
+        step = pyotp.TOTP(secret).verify_and_get_timecode(code, for_time=now, valid_window=_TOLERATED_STEPS)
+    except OTPVerificationError:
+        return None
+    return step if step > after else None

@@ -67,9 +67,10 @@ class Access:
             claims |= {"acr": STEPPED_UP, "auth_time": int(self.stepped_up_at.timestamp())}
         if self.actor_id is not None:
             claims["act"] = {"sub": str(self.actor_id)}
+        if self.project_id is not None:
+            claims["project"] = str(self.project_id)
         if self.api_key_id is not None:
             claims["api_key"] = str(self.api_key_id)
-            claims["project"] = str(self.project_id) if self.project_id else None
             claims.setdefault("scope", "")
         return claims
 

@@ -19,6 +19,8 @@ MessageKind = Literal[
     "key-leaked",
     "second-factor-changed",
     "impersonated",
+    "magic-link",
+    "sign-in-changed",
 ]
 
 LINK_S: Final = 600.0
@@ -39,6 +41,7 @@ LINKS: Final = MappingProxyType[str, Link](
         "reset-password": Link("/auth/pages/reset"),
         "confirm-email-change": Link("/auth/pages/email-change"),
         "confirm-new-email": Link("/auth/pages/email-change"),
+        "magic-link": Link("/auth/pages/magic-link"),
         "invitation": Link("/auth/pages/invitation", INVITATION_S),
     }
 )

@@ -35,14 +35,17 @@ class Login:
     code: str | None = None
 
 
-async def sign_up(parts: Parts, request: Request, email: str, password: str) -> None:
+async def sign_up(parts: Parts, request: Request, email: str, password: str, *, proof: str | None = None) -> None:
     """The answer and its time are the same whether the address is known or not."""
     began = asyncio.get_running_loop().time()
     address, normal = addresses.parse(email, reserved_names=parts.reserved_names)
+    parts.guard.check_address(normal)
     registering.check_password(password, address=normal)
+    network = network_of(request, parts.trusted_proxies)
     async with parts.database.transaction() as session:
-        network = network_of(request, parts.trusted_proxies)
         await parts.limits.take_sign_up(session, network=network, now=parts.clock.now())
+        await parts.guard.check_work(session, proof, now=parts.clock.now())
+    await parts.guard.check_captcha(proof, network=network)
     new = NewUser(address=address, address_normal=normal, password_hash=await parts.passwords.hash(password))
     async with parts.database.transaction() as session:
         await registering.register(session, new, limits=parts.limits, activation=parts.activation, clock=parts.clock)

@@ -1,7 +1,7 @@
 """What the routes work with, and who a request comes from."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -11,15 +11,18 @@ from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 
+from auth.adapters.issuer_keys import Trusted
 from auth.adapters.passwords import Passwords
 from auth.adapters.sealing import Keyed, Sealer
 from auth.adapters.templates import Templates
 from auth.domain.audit import Acting
 from auth.entrypoints.browser import Browser
 from auth.errors import SessionRequiredError
+from auth.service.guarding import SignUpGuard
 from auth.service.keys import KeyRing
 from auth.service.limits import Limits
 from auth.service.oauth.clients import Programs
+from auth.service.passkeys import Passkeys
 from auth.service.registering import Activation
 from auth.service.second_factors import SecondFactors
 from contracts.auth import SessionRevoked
@@ -64,6 +67,9 @@ class Parts:
     ring: KeyRing
     limits: Limits
     second_factors: SecondFactors
+    passkeys: Passkeys
+    guard: SignUpGuard
+    trusted_issuers: Mapping[str, Trusted]
     operator_second_factor: bool
     refresh_keyed: Keyed
     refreshing: OneAtATime

@@ -1,14 +1,20 @@
 """Who is signed in proves once more that it is them, before something that could lock them out."""
 
+from auth.adapters.passkeys import Credential
 from auth.domain.audit import Acting
 from auth.entrypoints.parts import Parts
-from auth.errors import CodeRequiredError, WrongCodeError
+from auth.errors import CodeRequiredError, PasskeyRefusedError, WrongCodeError
 from auth.schemas.passwords import Proof
 from auth.service import passwords
+from auth.service.passkeys import Copied
+from auth.service.stepping_up import ProvedBy
 
 
-async def prove(parts: Parts, acting: Acting, proof: Proof) -> None:
-    """Raises `WrongPasswordError` or what is wrong with the code. No transaction is open while argon2 works."""
+async def prove(parts: Parts, acting: Acting, proof: Proof) -> ProvedBy:
+    """Raises what is wrong with password, code or passkey. No transaction is open while argon2 works."""
+    if proof.passkey is not None:
+        return await _prove_by_passkey(parts, acting, proof.passkey)
+    assert proof.password is not None
     async with parts.database.transaction() as session:
         attempt = await passwords.begin_proof(session, acting, limits=parts.limits, now=parts.clock.now())
     verdict = await parts.passwords.verify(attempt.password_hash, proof.password.get_secret_value())
@@ -22,3 +28,20 @@ async def prove(parts: Parts, acting: Acting, proof: Proof) -> None:
         raise CodeRequiredError("Send a code of your second factor as well.", field="code")
     if outcome == "wrong":
         raise WrongCodeError("The code is wrong, or it was used before.", field="code")
+    return "password"
+
+
+async def _prove_by_passkey(parts: Parts, acting: Acting, credential: Credential) -> ProvedBy:
+    async with parts.database.transaction() as session:
+        used = await parts.passkeys.use(
+            session,
+            credential,
+            purpose="passkey-prove",
+            user_id=acting.user_id,
+            network=acting.network,
+            clock=parts.clock,
+        )
+    # Raised after the transaction: its user must be told.
+    if isinstance(used, Copied):
+        raise PasskeyRefusedError("This passkey is refused: there seems to be a copy of it.", field="passkey")
+    return "passkey"

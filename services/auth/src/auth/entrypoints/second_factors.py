@@ -46,11 +46,16 @@ async def renew_recovery_codes(body: Proof, parts: PartsDep, acting: ActingDep) 
 
 @router.post("/step-up", summary="A token for what needs a fresh proof", responses=refusals(401, 403, 409, 429))
 async def step_up(body: Proof, parts: PartsDep, acting: ActingDep) -> StepUpAnswer:
-    """Prove password and second factor once more; the token is good for 5 minutes."""
-    await prove(parts, acting, body)
+    """Prove password and second factor once more, or a passkey; the token is good for 5 minutes."""
+    proved_by = await prove(parts, acting, body)
     signer = await parts.ring.signer()
     async with parts.database.transaction() as session:
         issued = await stepping_up.step_up(
-            session, acting, signer=signer, factor_needed=parts.operator_second_factor, clock=parts.clock
+            session,
+            acting,
+            proved_by=proved_by,
+            signer=signer,
+            factor_needed=parts.operator_second_factor,
+            clock=parts.clock,
         )
     return StepUpAnswer(access_token=issued.token, expires_in=issued.expires_in_s)

@@ -19,13 +19,14 @@ router = APIRouter(prefix="/auth", tags=["sign-in"])
 @router.post("/register", status_code=201, summary="Register with e-mail and password", responses=refusals(429, 503))
 async def register(request: Request, body: RegisterRequest, parts: PartsDep) -> StatusAnswer:
     """The answer is the same whether the address is known or not; sign in to learn your ids."""
-    await entering.sign_up(parts, request, body.email, body.password.get_secret_value())
+    proof = None if body.proof is None else body.proof.get_secret_value()
+    await entering.sign_up(parts, request, body.email, body.password.get_secret_value(), proof=proof)
     return StatusAnswer()
 
 
 @router.post("/login", summary="Sign in with e-mail and password", responses=refusals(401, 429, 503))
 async def login(request: Request, body: LoginRequest, parts: PartsDep) -> TokensAnswer:
-    return _tokens(await entering.sign_in(parts, request, login_of(body)))
+    return tokens_of(await entering.sign_in(parts, request, login_of(body)))
 
 
 @router.post("/refresh", summary="Exchange a refresh token for new tokens", responses=refusals(401))
@@ -42,7 +43,7 @@ async def refresh(body: RefreshRequest, parts: PartsDep) -> TokensAnswer:
         if outcome.reused:
             raise RefreshTokenReusedError("This refresh token was used before; the session has been ended.")
         raise RefreshTokenError("This refresh token is not valid; sign in again.")
-    return _tokens(outcome)
+    return tokens_of(outcome)
 
 
 @router.post("/logout", summary="End this session, or all of them", responses=refusals(401, 403, 404))
@@ -78,7 +79,7 @@ def login_of(body: LoginRequest) -> Login:
     return Login(body.email, body.password.get_secret_value(), code)
 
 
-def _tokens(signed_in: SignedIn) -> TokensAnswer:
+def tokens_of(signed_in: SignedIn) -> TokensAnswer:
     return TokensAnswer(
         access_token=signed_in.issued.token,
         expires_in=signed_in.issued.expires_in_s,

@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request
 
+from auth.entrypoints import token_exchange
 from auth.entrypoints.oauth.speaking import Form, OAuthRoute, authenticated, form_body, oauth_refusals, read_form
 from auth.entrypoints.parts import Parts, PartsDep, device_of, forget_sessions, network_of, refusals
 from auth.errors import OAuthError
@@ -25,6 +26,11 @@ _FORM: Final = form_body(
     redirect_uri="`authorization_code`: the same as was asked with",
     code_verifier="`authorization_code`: what the challenge was made of (RFC 7636)",
     refresh_token="`refresh_token`: the newest one",  # noqa: S106  # a description
+    subject_token="`urn:ietf:params:oauth:grant-type:token-exchange`: a JWT of a trusted issuer (RFC 8693)",  # noqa: S106
+    subject_token_type="of the subject token",  # noqa: S106
+    requested_token_type="that of an access token",  # noqa: S106
+    audience="ours",
+    resource="our address",
     device_code="`urn:ietf:params:oauth:grant-type:device_code`: of `POST /auth/device` (RFC 8628)",
 )
 
@@ -44,12 +50,12 @@ Grant = Callable[[TokenRequest], Awaitable[ProgramTokensAnswer]]
 @router.post(
     "/token",
     summary="Exchange a code, a device's code or a refresh token for tokens",
-    responses={**oauth_refusals(400, 401), **refusals(429)},
+    responses={**oauth_refusals(400, 401), **refusals(429, 503)},
     response_model_exclude_none=True,
     openapi_extra=_FORM,
 )
 async def token(request: Request, parts: PartsDep) -> ProgramTokensAnswer:
-    """RFC 6749, RFC 7636 and RFC 8628. Refusals are `error` and `error_description`."""
+    """RFC 6749, RFC 7636, RFC 8628 and RFC 8693. Refusals are `error` and `error_description`."""
     form = await read_form(request)
     grant = GRANTS.get(form.need("grant_type"))
     if grant is None:
@@ -86,6 +92,10 @@ async def _refresh(asked: TokenRequest) -> ProgramTokensAnswer:
     return _answer(parts, outcome)
 
 
+async def _exchange(asked: TokenRequest) -> ProgramTokensAnswer:
+    return await token_exchange.exchange_token(asked.request, asked.form, asked.parts)
+
+
 async def _asking(asked: TokenRequest) -> Asking:
     parts, signer = asked.parts, await asked.parts.ring.signer()
     async with parts.database.reading() as session:
@@ -112,5 +122,6 @@ GRANTS: Final[Mapping[str, Grant]] = MappingProxyType(
         "authorization_code": _code,
         "refresh_token": _refresh,
         "urn:ietf:params:oauth:grant-type:device_code": _device,
+        token_exchange.GRANT_TYPE: _exchange,
     }
 )

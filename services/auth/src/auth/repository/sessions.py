@@ -58,6 +58,18 @@ async def knows_place(session: AsyncSession, user_id: UUID, *, device: str, netw
     return found is not False
 
 
+async def find_running(session: AsyncSession, user_id: UUID, *, device: str, now: datetime) -> UUID | None:
+    """The newest session of this device that can still be used."""
+    statement = select(SessionRow.id).where(
+        SessionRow.user_id == user_id,
+        SessionRow.device == device,
+        SessionRow.revoked_at.is_(None),
+        SessionRow.expires_at > now,
+    )
+    found: UUID | None = await session.scalar(statement.order_by(SessionRow.id.desc()).limit(1))
+    return found
+
+
 async def clear_places(session: AsyncSession, user_id: UUID) -> None:
     """Forget from where and with what the user signed in."""
     await session.execute(

@@ -11,7 +11,7 @@ Address = Annotated[str, StringConstraints(min_length=3, max_length=254)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
-def _unicode(value: SecretStr) -> SecretStr:
+def unicode(value: SecretStr) -> SecretStr:
     try:
         value.get_secret_value().encode()
     except UnicodeEncodeError:
@@ -19,9 +19,9 @@ def _unicode(value: SecretStr) -> SecretStr:
     return value
 
 
-NewPassword = Annotated[SecretStr, AfterValidator(_unicode), Field(min_length=SHORTEST, max_length=LONGEST)]
-Secret = Annotated[SecretStr, AfterValidator(_unicode), Field(min_length=1, max_length=512)]
-Code = Annotated[SecretStr, AfterValidator(_unicode), Field(min_length=6, max_length=32)]
+NewPassword = Annotated[SecretStr, AfterValidator(unicode), Field(min_length=SHORTEST, max_length=LONGEST)]
+Secret = Annotated[SecretStr, AfterValidator(unicode), Field(min_length=1, max_length=512)]
+Code = Annotated[SecretStr, AfterValidator(unicode), Field(min_length=6, max_length=32)]
 
 
 class StatusAnswer(ResponseModel):

@@ -1,8 +1,12 @@
 """Passwords, addresses, and leaving."""
 
 from datetime import datetime
+from typing import Self
+
+from pydantic import model_validator
 
 from auth.schemas.common import Address, Code, NewPassword, Secret
+from auth.schemas.passkeys import CredentialJson
 from kit.http import RequestModel, ResponseModel
 
 
@@ -22,10 +26,19 @@ class ResetRequest(RequestModel):
 
 
 class Proof(RequestModel):
-    """Who is signed in proves once more that it is them; `code` is for users with a second factor."""
+    """Who is signed in proves once more that it is them: with the password, and a `code` of the second factor where
+    there is one, or with a `passkey` in answer to `POST /auth/passkeys/proof`.
+    """
 
-    password: Secret
+    password: Secret | None = None
     code: Code | None = None
+    passkey: CredentialJson | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.password is None) == (self.passkey is None):
+            raise ValueError("send either password or passkey")
+        return self
 
 
 class ChangePasswordRequest(Proof):

@@ -1,17 +1,34 @@
 """Registering, signing in, refreshing."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 
-from auth.schemas.common import Address, Code, NewPassword, Secret
+from auth.domain.sign_up_proof import ProofKind
+from auth.schemas.common import Address, Code, NewPassword, Secret, unicode
 from kit.http import RequestModel, ResponseModel
+
+# As long as a captcha's answer may get.
+SignUpProof = Annotated[SecretStr, AfterValidator(unicode), Field(min_length=1, max_length=4096)]
 
 
 class RegisterRequest(RequestModel):
+    """`proof` is what `GET /auth/sign-up-proof` asks for: a captcha's answer, or `challenge.solution`."""
+
     email: Address
     password: NewPassword
+    proof: SignUpProof | None = None
+
+
+class SignUpProofAnswer(ResponseModel):
+    """What a registration has to bring; `off` is nothing."""
+
+    kind: ProofKind
+    challenge: str | None = None
+    algorithm: Literal["sha256"] = "sha256"
+    bits: int | None = None
+    expires_in: int | None = None
 
 
 class LoginRequest(RequestModel):

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.repository import api_keys, email_changes, grants, limits, members, messages, sessions, sharing
+from auth.repository import api_keys, email_changes, grants, limits, members, messages, passkeys, sessions, sharing
 from contracts.auth import ApiKeyChanged, ProjectShareChanged, SessionRevoked
 from kit import outbox
 
@@ -30,4 +30,5 @@ async def clean(session: AsyncSession, *, now: datetime) -> None:
     await grants.delete_old_codes(session, now=now, keep=LINKS_KEPT)
     await email_changes.delete_expired_changes(session, now=now)
     await members.delete_old_invitations(session, now=now, keep=KEEP)
+    await passkeys.delete_expired(session, now=now)
     await limits.delete_forgotten(session, now=now)

@@ -13,8 +13,10 @@ from auth.repository import (
     api_keys,
     email_changes,
     grants,
+    identities,
     members,
     messages,
+    passkeys,
     programs,
     second_factors,
     users,
@@ -86,6 +88,8 @@ async def _forget(session: AsyncSession, user: User) -> None:
     await second_factors.delete_second_factor(session, user.id)
     await programs.delete_consents(session, user.id)
     await grants.delete_codes_of(session, user.id)
+    await identities.delete_identities(session, user.id)
+    await passkeys.delete_passkeys(session, user.id)
     await session_rows.clear_places(session, user.id)
     await audit_rows.clear_networks(session, user.id)
 

@@ -11,8 +11,10 @@ from auth.adapters.sealing import Keyed
 from auth.domain.limits import (
     ADDRESS,
     ADDRESS_ON_NETWORK,
+    CHALLENGES_FROM_NETWORK,
     CODE,
     DEVICES_FROM_NETWORK,
+    EXCHANGES_OF_SUBJECT,
     LEAKS_FROM_NETWORK,
     MAILS_FROM_NETWORK,
     MAILS_TO_ADDRESS,
@@ -24,7 +26,7 @@ from auth.domain.limits import (
 from auth.errors import TooManyAttemptsError
 from auth.repository import limits
 
-MailPurpose = Literal["sign-up", "reset", "change", "invitation"]
+MailPurpose = Literal["sign-up", "reset", "change", "invitation", "magic-link"]
 
 _POLICIES: Final[dict[str, DelayPolicy]] = {
     "address on network": ADDRESS_ON_NETWORK,
@@ -90,6 +92,19 @@ class Limits:
         wait_s = await limits.take(session, self.keyed.digest("leak-network", network), LEAKS_FROM_NETWORK, now=now)
         if wait_s:
             raise TooManyAttemptsError(f"Too many reports; try again in {wait_s} s.", retry_after_s=wait_s)
+
+    async def take_challenge(self, session: AsyncSession, *, network: str, now: datetime) -> None:
+        """For what anybody may begin and what waits in the database until it is finished."""
+        key = self.keyed.digest("challenge-network", network)
+        wait_s = await limits.take(session, key, CHALLENGES_FROM_NETWORK, now=now)
+        if wait_s:
+            raise TooManyAttemptsError(f"Too many sign-ins were begun; try again in {wait_s} s.", retry_after_s=wait_s)
+
+    async def take_exchange(self, session: AsyncSession, *, issuer: str, subject: str, now: datetime) -> None:
+        key = self.keyed.digest("exchange", issuer, subject)
+        wait_s = await limits.take(session, key, EXCHANGES_OF_SUBJECT, now=now)
+        if wait_s:
+            raise TooManyAttemptsError(f"Too many exchanges; try again in {wait_s} s.", retry_after_s=wait_s)
 
     async def wait_for_mail_s(self, session: AsyncSession, *, address: str, purpose: MailPurpose, now: datetime) -> int:
         """0 when a mail may go to this address now. By purpose, so that no invitation keeps a reset from its owner."""

@@ -24,11 +24,11 @@ Activation = Literal["at_once", "verified"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUser:
-    """Somebody to be made a user; `password_hash` was made before the transaction."""
+    """Somebody to be made a user; `password_hash` was made before the transaction, if there is a password."""
 
     address: str
     address_normal: str
-    password_hash: str
+    password_hash: str | None
     verified: bool = False
     operator: bool = False
 
@@ -74,7 +74,8 @@ async def create_user(session: AsyncSession, new: NewUser, *, activation: Activa
     )
     if not await users.insert_user(session, user):
         return None
-    await users.upsert_password(session, user.id, password_hash=new.password_hash, now=now)
+    if new.password_hash is not None:
+        await users.upsert_password(session, user.id, password_hash=new.password_hash, now=now)
     await outbox.add(session, facts.user_changed(user, now=now))
     active = new.verified or activation == "at_once"
     await _create_personal_account(session, user.id, now=now, activated_at=now if active else None, clock=clock)

@@ -31,26 +31,32 @@ TEAMS_MOST: Final = 20
 
 async def make_team(session: AsyncSession, acting: Acting, name: str, *, clock: Clock) -> Account:
     """A team with the caller as its owner; open at once, but without a trial of its own."""
-    now = clock.now()
     user = await users.lock_user(session, acting.user_id)
     if user.verified_at is None:
         raise NotVerifiedError("Confirm your address first.")
     if await members.count_owned_teams(session, user.id) >= TEAMS_MOST:
         raise TooManyTeamsError(f"A user owns at most {TEAMS_MOST} teams.")
+    account = await insert_team(session, user.id, name, clock=clock)
+    await _record(session, acting, "account.created", account.id, clock=clock, after={"name": name})
+    return account
+
+
+async def insert_team(session: AsyncSession, owner_id: UUID, name: str, *, clock: Clock) -> Account:
+    """The rows and events of a new team; who may have one, the caller knows."""
+    now = clock.now()
     account = Account(uuid7(clock), "team", "open", now, 1, now, name)
-    owner = Member(account.id, user.id, "owner", "active", 1)
+    owner = Member(account.id, owner_id, "owner", "active", 1)
     project = Project(uuid7(clock), account.id, "Default", is_default=True, state="active", version=1, created_at=now)
     await accounts.insert_account(session, account, owner=owner, project=project)
     await outbox.add(
         session,
-        facts.account_created(account, owner_user_id=user.id, now=now),
+        facts.account_created(account, owner_user_id=owner_id, now=now),
         facts.account_changed(account, now=now),
         facts.member_changed(owner, now=now),
         facts.project_changed(project, now=now),
         facts.account_activated(account.id, now=now, trial=False),
     )
     await parking.release(session, f"account:{account.id}")
-    await _record(session, acting, "account.created", account.id, clock=clock, after={"name": name})
     return account
 
 

@@ -7,6 +7,14 @@ from auth.tables.limits import BucketRow, FailureRow
 from auth.tables.machines import ProjectShareRow, ServiceAccountRow
 from auth.tables.messages import MessageLinkRow, MessageRow
 from auth.tables.oauth import AuthorizationCodeRow, ClientRow, ConsentRow, DeviceCodeRow, SessionKeyRow
+from auth.tables.outside import (
+    BrowserRequestRow,
+    ChallengeRow,
+    IdentityRow,
+    OutsideAccountRow,
+    OutsideProjectRow,
+    PasskeyRow,
+)
 from auth.tables.people import (
     AccountRow,
     CredentialRow,
@@ -27,17 +35,23 @@ __all__ = [
     "AuditRow",
     "AuthorizationCodeRow",
     "Base",
+    "BrowserRequestRow",
     "BucketRow",
+    "ChallengeRow",
     "ClientRow",
     "ConsentRow",
     "CredentialRow",
     "DeviceCodeRow",
     "EmailChangeRow",
     "FailureRow",
+    "IdentityRow",
     "InvitationRow",
     "MemberRow",
     "MessageLinkRow",
     "MessageRow",
+    "OutsideAccountRow",
+    "OutsideProjectRow",
+    "PasskeyRow",
     "ProjectRow",
     "ProjectShareRow",
     "RecoveryCodeRow",
