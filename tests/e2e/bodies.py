@@ -45,6 +45,8 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "/auth/recovery-codes": PROOF,
     "/auth/step-up": PROOF,
     "/auth/identities/{identity_id}/remove": PROOF,
+    "/auth/identities/{provider}/begin": PROOF,
+    "/auth/magic-links": {"email": "nobody@example.com"},
     "POST /auth/passkeys": {**PASSKEY, "name": "x"},
     "/auth/passkeys/{passkey_id}": {"name": "x"},
     "/auth/passkeys/{passkey_id}/remove": PROOF,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from auth.adapters.issuer_keys import trusted_issuers
 from auth.adapters.passkeys import RelyingParty
 from auth.adapters.passwords import Passwords
+from auth.adapters.providers import OutsideProvider
 from auth.adapters.sealing import Sealer
 from auth.adapters.siteverify import SiteVerify
 from auth.adapters.templates import Templates
@@ -48,8 +49,9 @@ from auth.entrypoints import (
 from auth.entrypoints.browser import Browser
 from auth.entrypoints.events import GROUP, build_consumer
 from auth.entrypoints.oauth import clients, consents, device, discovery, introspect
+from auth.entrypoints.outside import magic_links, providers
 from auth.entrypoints.pages.consent import authorize_router
-from auth.entrypoints.parts import OneAtATime, Parts
+from auth.entrypoints.parts import OneAtATime, OtherWay, Parts
 from auth.service import api_keys as api_keys_service
 from auth.service import cleaning, keys, leaving
 from auth.service.guarding import SignUpGuard
@@ -89,6 +91,9 @@ ROUTERS: Final = (
     second_factors.router,
     passkeys.router,
     identities.router,
+    magic_links.router,
+    providers.router,
+    providers.linking,
     accounts.router,
     members.router,
     projects.router,
@@ -135,6 +140,9 @@ def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRi
         second_factors=SecondFactors(sealer, sealer.derived("recovery-codes"), limits),
         passkeys=Passkeys(RelyingParty(settings.public_url, more_origins=settings.passkey_origins)),
         guard=_guard(service, settings, sealer),
+        providers={
+            one.name: OutsideProvider(one, http=service.http, clock=service.clock) for one in settings.providers
+        },
         trusted_issuers=trusted_issuers(settings.trusted_issuers, http=service.http, clock=service.clock),
         operator_second_factor=settings.operators_need_second_factor,
         refresh_keyed=sealer.derived("refresh-tokens"),
@@ -152,7 +160,7 @@ def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRi
         ),
         templates=Templates(),
         pending=sealer,
-        other_ways=(),
+        other_ways=_other_ways(settings),
     )
 
 
@@ -161,6 +169,14 @@ def _configured(settings: AuthSettings, *, now: datetime) -> dict[str, Client]:
         one.id: Client(one.id, one.name, one.redirect_uris, one.scopes, None, "active", now)
         for one in settings.programs
     }
+
+
+def _other_ways(settings: AuthSettings) -> tuple[OtherWay, ...]:
+    return (
+        *(OtherWay(f"/auth/oauth/{one.name}", f"Continue with {one.title}") for one in settings.providers),
+        OtherWay("/auth/pages/passkey", "Use a passkey"),
+        OtherWay("/auth/pages/magic-links", "Get a link by mail"),
+    )
 
 
 def _guard(service: Service, settings: AuthSettings, sealer: Sealer) -> SignUpGuard:

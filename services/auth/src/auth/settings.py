@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from auth.domain.outside import SIGNATURES, TrustedIssuer
+from auth.domain.outside import SIGNATURES, Provider, TrustedIssuer
 from auth.domain.sign_up_proof import ProofKind
 from auth.schemas.oauth import ConfiguredClient
 from kit.settings import ServiceSettings
@@ -39,6 +39,7 @@ class AuthSettings(ServiceSettings):
     proof_of_work_bits: int = Field(18, ge=1, le=28)
     captcha_verify_url: str | None = None
     captcha_secret: SecretStr | None = None
+    providers: tuple[Provider, ...] = Field((), description="with whom one can sign in")
     trusted_issuers: tuple[TrustedIssuer, ...] = Field((), description="whose tokens are exchanged for ours")
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
@@ -60,6 +61,13 @@ class AuthSettings(ServiceSettings):
             if _SHA256_HEX.fullmatch(digest) is None:
                 raise ValueError(f"{service}: must be a SHA-256 in 64 hex digits")
         return value
+
+    @field_validator("providers")
+    @classmethod
+    def _are_complete(cls, value: tuple[Provider, ...]) -> tuple[Provider, ...]:
+        if len({one.name for one in value}) != len(value):
+            raise ValueError("a name stands there twice")
+        return tuple(one.completed() for one in value)
 
     @field_validator("trusted_issuers")
     @classmethod

@@ -13,6 +13,7 @@ BODIES = {
     ("POST", "/auth/projects/{project_id}/shares"): {"with_project_id": str(uuid4()), "access": "read"},
     ("PATCH", "/auth/service-accounts/{machine_id}"): {"name": "mine now"},
     ("POST", "/auth/operator/users/{user_id}/impersonate"): {"reason": "because"},
+    ("POST", "/auth/identities/{provider}/begin"): {"password": "correct horse battery"},
     ("POST", "/auth/identities/{identity_id}/remove"): {"password": "correct horse battery"},
     ("PATCH", "/auth/passkeys/{passkey_id}"): {"name": "mine now"},
     ("POST", "/auth/passkeys/{passkey_id}/remove"): {"password": "correct horse battery"},

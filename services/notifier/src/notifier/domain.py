@@ -57,6 +57,7 @@ TITLES: Final[Mapping[str, str]] = {
     "key-leaked": "An API key was found in public",
     "second-factor-changed": "Your second factor changed",
     "impersonated": "An operator looks at your account",
+    "magic-link": "Sign in",
     "sign-in-changed": "Your ways to sign in changed",
     "send-test": "Test mail",
 }

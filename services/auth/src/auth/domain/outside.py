@@ -1,9 +1,11 @@
 """Who vouches for people from outside: providers to sign in with, and issuers whose tokens are exchanged for ours."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import ConfigDict, SecretStr
@@ -26,6 +28,8 @@ SIGNATURES: Final = frozenset({*ALGORITHMS, "RS384", "RS512", "PS256", "PS384", 
 """What a signature may be made with: public keys only, so that no public key is taken for a shared secret."""
 SUBJECT_CHARS: Final = 255
 OUTSIDE_ID_CHARS: Final = 255
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
+_OWN_MACHINE: Final = ("127.0.0.1", "localhost")
 _STRICT: Final = ConfigDict(extra="forbid")
 
 
@@ -33,15 +37,34 @@ _STRICT: Final = ConfigDict(extra="forbid")
 class Provider:
     """Somebody to sign in with. `github` is OAuth 2 with an API in place of an ID token."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     name: str
     kind: Literal["google", "github", "oidc"]
     client_id: str
     client_secret: SecretStr
-    issuer: str
-    scopes: tuple[str, ...]
+    issuer: str = ""
+    scopes: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ALGORITHMS
     api_url: str = GITHUB_API
     create_users: bool = True
+
+    @property
+    def title(self) -> str:
+        """What the page for signing in calls it."""
+        return {"google": "Google", "github": "GitHub"}.get(self.kind, self.name.capitalize())
+
+    def completed(self) -> "Provider":
+        """With what its kind says about what was not given; raises `ValueError` for what cannot be trusted."""
+        done = replace(self, issuer=self.issuer or ISSUERS.get(self.kind, ""), scopes=self.scopes or SCOPES[self.kind])
+        address = urlsplit(done.issuer)
+        if not (address.scheme == "https" or (address.scheme == "http" and address.hostname in _OWN_MACHINE)):
+            raise ValueError(f"{self.name}: issuer must be an https address")
+        if _NAME.fullmatch(self.name) is None:
+            raise ValueError(f"{self.name}: a name has small letters, digits, - and _ only")
+        if not set(self.algorithms) <= SIGNATURES or not self.algorithms:
+            raise ValueError(f"{self.name}: algorithms must be among {', '.join(sorted(SIGNATURES))}")
+        return done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

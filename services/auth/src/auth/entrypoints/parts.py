@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from auth.adapters.issuer_keys import Trusted
 from auth.adapters.passwords import Passwords
+from auth.adapters.providers import OutsideProvider
 from auth.adapters.sealing import Keyed, Sealer
 from auth.adapters.templates import Templates
 from auth.domain.audit import Acting
@@ -70,6 +71,7 @@ class Parts:
     passkeys: Passkeys
     guard: SignUpGuard
     trusted_issuers: Mapping[str, Trusted]
+    providers: Mapping[str, OutsideProvider]
     operator_second_factor: bool
     refresh_keyed: Keyed
     refreshing: OneAtATime

@@ -19,3 +19,9 @@ class IdentityAnswer(ResponseModel):
 
 class IdentitiesAnswer(ResponseModel):
     items: list[IdentityAnswer]
+
+
+class BeginLinkAnswer(ResponseModel):
+    """Where to send the browser, which comes back to a page that says how it went."""
+
+    address: str

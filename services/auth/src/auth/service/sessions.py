@@ -214,6 +214,10 @@ async def end_all_sessions(
     return await _end(session, ended, reason=reason, now=now)
 
 
+async def is_running(session: AsyncSession, session_id: UUID) -> bool:
+    return bool(await sessions.list_running(session, [session_id]))
+
+
 async def list_sessions(
     session: AsyncSession, user_id: UUID, *, now: datetime, before: UUID | None, limit: int
 ) -> list[Session]:

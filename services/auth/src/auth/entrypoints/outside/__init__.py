@@ -1,0 +1,1 @@
+"""Signing in by other ways than a password: providers, mails, passkeys."""
