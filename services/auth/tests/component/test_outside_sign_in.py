@@ -43,7 +43,7 @@ class GitHub:
             def do_POST(self):
                 form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
                 github.seen.append(form)
-                good = form.get("code") == ["good"] and "code_verifier" in form
+                good = form.get("code") == ["good"] and "code_verifier" in form and form["client_secret"] == ["shh"]
                 wrong = {"error": "bad_verification_code", "error_description": "The code is incorrect"}
                 self._answer({"access_token": "gho_x", "token_type": "bearer", "scope": ""} if good else wrong)
 

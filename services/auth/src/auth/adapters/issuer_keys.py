@@ -25,7 +25,10 @@ _END_OF_TIME: Final = 1 << 37
 
 
 class IssuerKeys:
-    """Cached, one fetch at a time; the last good set is kept while the issuer is away."""
+    """Cached, one fetch at a time; the last good set is kept while the issuer is away.
+
+    A key that is known is never waited for: an old set serves while the next one is fetched.
+    """
 
     def __init__(self, url: str, *, http: httpx2.AsyncClient, clock: Clock) -> None:
         self._url = url
@@ -40,10 +43,12 @@ class IssuerKeys:
         """The key that this id names; for a token without an id, the only one that there is."""
         now = self._clock.monotonic()
         found = self._find(key_id, algorithm)
-        if (found is None or now > self._fresh_until) and now > self._ask_again:
+        if found is None and now > self._ask_again:
             # Shielded: one caller who leaves must not fail the others.
             await asyncio.shield(self._start_fetch())
             found = self._find(key_id, algorithm)
+        elif now > max(self._fresh_until, self._ask_again):
+            self._start_fetch()
         if not self._keys:
             raise UnavailableError("The outside issuer does not answer; try again.", retry_after_s=5)
         return found

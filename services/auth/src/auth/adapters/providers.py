@@ -22,6 +22,7 @@ log = logging.get(__name__)
 
 _TIMEOUT_S: Final = 5.0
 _METADATA_S: Final = 3600.0
+_TRY_AGAIN_S: Final = 60.0
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -80,6 +81,8 @@ class OutsideProvider:
         return AsyncOAuth2Client(
             client_id=self.provider.client_id,
             client_secret=self.provider.client_secret.get_secret_value(),
+            # The form is what GitHub documents; Basic is what OpenID providers have to take.
+            token_endpoint_auth_method="client_secret_post" if self._is_github else "client_secret_basic",
             scope=" ".join(self.provider.scopes),
             redirect_uri=asked.redirect_uri,
             code_challenge_method="S256",
@@ -147,6 +150,7 @@ class OutsideProvider:
         except (httpx2.HTTPError, ValueError) as error:
             if self._metadata is None:
                 raise self._away(error) from None
+            self._metadata_until = self._clock.monotonic() + _TRY_AGAIN_S
             log.warning("auth.provider_not_discovered", provider=self.provider.name, reason=type(error).__name__)
             return
         if self._tokens is None or found["jwks_uri"] != (self._metadata or {}).get("jwks_uri"):

@@ -2,11 +2,10 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Literal
-
-import orjson
 
 from auth.adapters.sealing import WrongKeyError
 from auth.entrypoints.parts import Parts
@@ -20,7 +19,7 @@ _MOST_CHARS: Final = 4096
 
 def seal(parts: Parts, words: Mapping[str, str], *, purpose: Purpose, browser_secret: str) -> str:
     until = (parts.clock.now() + LASTS).timestamp()
-    plain = orjson.dumps({"words": dict(words), "until": until})
+    plain = json.dumps({"words": dict(words), "until": until}).encode()
     sealed = parts.pending.seal(plain, name=f"{purpose} {browser_secret}")
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
@@ -29,7 +28,7 @@ def unseal(parts: Parts, sealed: str, *, purpose: Purpose, browser_secret: str) 
     """Raises `LinkUsedError` for what is too old, for another purpose, or of another browser."""
     try:
         raw = base64.urlsafe_b64decode(sealed[:_MOST_CHARS] + "=" * (-len(sealed) % 4))
-        opened = orjson.loads(parts.pending.open(raw, name=f"{purpose} {browser_secret}"))
+        opened = json.loads(parts.pending.open(raw, name=f"{purpose} {browser_secret}"))
     except (binascii.Error, ValueError, WrongKeyError):
         raise LinkUsedError("This sign-in was begun too long ago, or in another browser; begin again.") from None
     if opened["until"] <= parts.clock.now().timestamp():
