@@ -105,6 +105,22 @@ async def test_admissions_are_listed_by_window_also_after_their_segment_was_redu
     assert Journal(tmp_path).start() == []
 
 
+async def test_the_list_that_is_kept_while_writing_is_the_one_that_the_segment_gives(tmp_path):
+    journal, calls = started(tmp_path), [admitted(NOON + timedelta(seconds=second)) for second in range(5)]
+    await journalled(journal, *calls)
+    journal.ended([call.call_id for call in calls])
+    journal.close()
+    segment = (tmp_path / "0000000001.journal").read_bytes()
+
+    assert await journal.retire()
+    kept = (tmp_path / "0000000001.ids").read_bytes()
+    (tmp_path / "0000000001.journal").write_bytes(segment)
+    journal_files.reduce_to_ids(tmp_path, 1)
+
+    assert (tmp_path / "0000000001.ids").read_bytes() == kept
+    assert [call_id for _, call_id in journal_files.admissions(tmp_path)] == [call.call_id for call in calls]
+
+
 async def test_a_segment_with_an_open_call_is_kept_whole_and_so_are_the_ends_behind_it(tmp_path):
     journal = started(tmp_path, segment_bytes=1)
     left, ended = admitted(), admitted()

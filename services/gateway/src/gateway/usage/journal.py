@@ -59,9 +59,11 @@ class Journal:
         self._minutes: Counter[int] = Counter()
         self._first: dict[int, int] = {}
         self._records: list[bytes] = []
-        self._waiting: list[tuple[UUID, float, Written]] = []
+        self._waiting: list[tuple[UUID, float, bytes, Written]] = []
+        self._listings: dict[int, files.Listing] = {}
         self._ended: list[UUID] = []
         self._flushing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._counted_until = 0
         self.is_broken = False
 
@@ -91,10 +93,9 @@ class Journal:
         admitted_s = admitted.admitted_at.timestamp()
         payload = admitted_payload(call_id, admitted_s, allocation=admitted.allocation, report=report)
         self._records.append(framed(payload))
-        self._waiting.append((call_id, admitted_s, then))
+        self._waiting.append((call_id, admitted_s, report, then))
         if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._flush_soon()
 
     def write_waiting(self) -> None:
         """What was journalled up to here, not only at the end of this turn."""
@@ -113,8 +114,7 @@ class Journal:
         """The calls' events are stored; written with the next admissions, or in the next turn of the loop."""
         self._ended += call_ids
         if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._flush_soon()
 
     def admitted_in(self, minute: int) -> int:
         """How many calls were admitted in a minute since 1970, by Redis's clock."""
@@ -143,6 +143,13 @@ class Journal:
         since = min(self._first.values(), default=self._number)
         await asyncio.to_thread(files.note_counted, self.folder, files.Counted(minute, since))
 
+    def _flush_soon(self) -> None:
+        self._flushing = True
+        # Asking for the running loop is a system call each time.
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
         self._flushing = False
         records, self._records = self._records, []
@@ -155,8 +162,10 @@ class Journal:
         error = self._write(b"".join(records))
         if error is None:
             number, minutes = self._number, self._minutes
-            for call_id, admitted_s, _ in waiting:
+            listing = self._listings[number]
+            for call_id, admitted_s, report, _ in waiting:
                 self._open[call_id.int] = number
+                listing.add(call_id, round(admitted_s * 1_000_000), report)
                 minute = int(admitted_s // MINUTE_S)
                 if minute in minutes:
                     minutes[minute] += 1
@@ -167,7 +176,7 @@ class Journal:
         else:
             # The ends stay to be written; until then a crash would report these calls twice, which is harmless.
             self._ended = ended + self._ended
-        for _, _, then in waiting:
+        for _, _, _, then in waiting:
             then(error)
 
     def _begin_minute(self, minute: int) -> None:
@@ -208,6 +217,7 @@ class Journal:
             self._writer.close()
             self._closed.append(self._number)
         self._number += 1
+        self._listings[self._number] = files.Listing()
         self._writer = writer
         self._opened_at = time.monotonic()
 
@@ -222,7 +232,8 @@ class Journal:
         while self._closed and not self._open_in[self._closed[0]]:
             number = self._closed.pop(0)
             self._open_in.pop(number, None)
-            await asyncio.to_thread(files.reduce_to_ids, self.folder, number)
+            listing = self._listings.pop(number, None)
+            await asyncio.to_thread(files.reduce_to_ids, self.folder, number, listing)
         await asyncio.to_thread(files.forget_before, self.folder, time.time() - self._kept_s)
 
     def _rotate(self) -> None:
@@ -237,7 +248,8 @@ class Journal:
         if self._open:
             return False
         for path in numbered(self.folder, files.JOURNAL):
-            await asyncio.to_thread(files.reduce_to_ids, self.folder, number_of(path))
+            number = number_of(path)
+            await asyncio.to_thread(files.reduce_to_ids, self.folder, number, self._listings.pop(number, None))
         return True
 
     def close(self) -> None:
