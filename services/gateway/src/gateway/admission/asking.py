@@ -11,7 +11,7 @@ from gateway.admission.allowance import OpenAllowance
 from gateway.admission.commands import Commands, packed_request
 from gateway.admission.connection import RedisConnection
 from gateway.admission.hints import Hints
-from gateway.admission.hold import Hold, packed_people
+from gateway.admission.hold import Hold, people_of
 from gateway.admission.learned import LearnedTerms
 from gateway.admission.open_calls import OpenCalls
 from gateway.admission.scripts import AccountScripts, account_keys
@@ -66,7 +66,7 @@ class Asking:
             self.begin(self._slowly(request, then))
             return
         parts.hints.note_soon(wire, run.run_id, request.account_id)
-        people = packed_people(request)
+        people = request.people or people_of(request)
         packed = packed_request(request, people, patience_ms=self._patience_ms, most_entries=self._most_entries)
         command = parts.commands.admit(run.run_id).written(request.account_id, packed, request.report)
         self._asked += 1
@@ -120,7 +120,7 @@ class Asking:
                 await self._calls.enter(session.run_id)
                 continue
             await self._redis.attempt(lambda slow: parts.hints.note(slow, request.account_id))
-            people = packed_people(request)
+            people = request.people or people_of(request)
             packed = packed_request(request, people, patience_ms=self._patience_ms, most_entries=self._most_entries)
             keys, offset_ms = account_keys(request.account_id), parts.commands.offset_ms
             reply = await session.script(parts.scripts.admit, keys, offset_ms, packed, request.report)
@@ -198,7 +198,7 @@ class Asking:
         )
         split = f"-:c={price_nano}" if price_nano else ""
         admitted_ms = str(int(now.timestamp() * 1000))
-        self._calls.add(Hold(request, admitted, admitted_ms, packed_people(request), split))
+        self._calls.add(Hold(request, admitted, admitted_ms, people_of(request), split))
         # Also when the same run comes back: it must know this call before it admits another.
         self._calls.entered_run = None
         metrics.count_decision("open")

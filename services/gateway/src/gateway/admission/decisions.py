@@ -14,6 +14,8 @@ CONCURRENCY_RETRY_S: Final = 1.0
 _OK_FIELDS: Final = 3
 _AGAIN_FIELDS: Final = 11
 _REFUSED_FIELDS: Final = 7
+# What a named tuple's own constructor calls; that one is written in Python.
+_new: Final = tuple.__new__
 _UNIT_PLACES: Final = {"c": 2, "t": 3, "r": 4}
 
 
@@ -116,7 +118,8 @@ def rate_of(limit: int, *, holds: int, now_ms: int) -> Rate:
     """A bucket's state; `holds` counts 60,000ths, of which `limit` drain per millisecond."""
     if limit == 0:
         return Rate(0, 0)
-    return Rate(limit, max(0, limit - -(-holds // PER_UNIT)), now_ms + -(-holds // limit))
+    remaining = limit + -holds // PER_UNIT
+    return _new(Rate, (limit, max(0, remaining), now_ms + -(-holds // limit)))
 
 
 def budget_reset(limit: str, resets: str, now: datetime) -> datetime | None:
@@ -133,7 +136,7 @@ def budget_reset(limit: str, resets: str, now: datetime) -> datetime | None:
 
 
 def _left(standing: list[str]) -> Left:
-    return Left(int(standing[2]), int(standing[3]), int(standing[4]), int(standing[5]))
+    return _new(Left, (int(standing[2]), int(standing[3]), int(standing[4]), int(standing[5])))
 
 
 def _reason(word: str) -> RefusalReason:

@@ -21,6 +21,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_LENGTH: Final = 36
 _FIELDS: Final = 17
+# What a named tuple's own constructor calls; that one is written in Python.
+_new: Final = tuple.__new__
 
 
 class Payer(Protocol):
@@ -103,16 +105,22 @@ def packed_stamped(call: Stamped, amounts: Amounts) -> str:
     split = ",".join(f"{one.slice_id}:{one.unit[0]}={one.amount}" for one in call.allocation)
     return (
         f"{milliseconds_of(call.admitted_at)}|{call.markup_bps}|{version}|{quoted_plan(call.plan_id)}|"
-        f"{packed_amounts(amounts)}|{packed_people(call)}|{split}"
+        f"{packed_amounts(amounts)}|{people_of(call)}|{split}"
     )
 
 
-def packed_people(request: Payer) -> str:
-    user, project, key = request.user_id, request.project_id, request.api_key_id
+def people_of(request: Payer) -> str:
+    return packed_people(request.user_id, request.project_id, request.api_key_id, expires_at=request.expires_at)
+
+
+def packed_people(
+    user: UUID | None, project: UUID | None, key: UUID | None, *, expires_at: datetime | None = None
+) -> str:
+    """As scripts take them."""
     return (
         f"{'' if user is None else f'{user.int:032x}'}|{'' if project is None else f'{project.int:032x}'}|"
         f"{'' if key is None else f'{key.int:032x}'}|"
-        f"{'' if request.expires_at is None else milliseconds_of(request.expires_at)}"
+        f"{'' if expires_at is None else milliseconds_of(expires_at)}"
     )
 
 
@@ -120,7 +128,7 @@ def allocation_of(split: str) -> tuple[Allocation, ...]:
     """What a split names; what stands on no slice is no allocation."""
     if "," not in split and split and split[0] != NO_SLICE:
         # Most calls stand on one slice.
-        return (Allocation(split[:_ID_LENGTH], UNITS[split[_ID_LENGTH + 1]], int(split[_ID_LENGTH + 3 :])),)
+        return (_new(Allocation, (split[:_ID_LENGTH], UNITS[split[_ID_LENGTH + 1]], int(split[_ID_LENGTH + 3 :]))),)
     if not split:
         return ()
     found = []

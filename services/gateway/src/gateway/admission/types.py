@@ -135,7 +135,8 @@ class AdmissionRequest:
 
     `report` is opaque JSON: what is needed to report the call as orphaned; a sweep gives it back. `near` says whether
     the amounts are those of an account near its limit; None: whichever holds. `expires_at` makes it a customer's own
-    hold: no gateway keeps it alive, the sweeper ends it then.
+    hold: no gateway keeps it alive, the sweeper ends it then. `people` is what `packed_people` makes of who asks, where
+    that has been made before.
     """
 
     call_id: UUID
@@ -150,6 +151,7 @@ class AdmissionRequest:
     max_tokens: int = 0
     report: bytes = b"{}"
     expires_at: datetime | None = None
+    people: str = ""
 
 
 @dataclass(slots=True)

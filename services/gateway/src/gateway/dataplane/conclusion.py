@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.get(__name__)
 
+# What a named tuple's own constructor calls; that one is written in Python.
+_new: Final = tuple.__new__
 # The provider's word on the operator's own credential, bill or rate is not about the client's.
 _OPERATORS_FAULT: Final = frozenset({401, 402})
 _OPERATORS_RATE: Final = 429
@@ -154,14 +156,9 @@ class Conclusion:
         price_nano = price_of(cost, markup_bps=admitted.markup_bps)
         tokens = plan_tokens_of(usage, model=model, weights=terms.weights)
         counts = ending.counts
-        return Amounts(
-            credit_nano=price_nano,
-            tokens=tokens,
-            requests=1,
-            overage_nano=terms.overage_nano(tokens=tokens, price_nano=price_nano),
-            rate_tokens=counts.input_tokens + counts.cache_write_5m_tokens + counts.cache_write_1h_tokens,
-            cost_nano=cost.nano,
-        )
+        overage_nano = terms.overage_nano(tokens=tokens, price_nano=price_nano)
+        rate_tokens = counts.input_tokens + counts.cache_write_5m_tokens + counts.cache_write_1h_tokens
+        return _new(Amounts, (price_nano, tokens, 1, overage_nano, rate_tokens, cost.nano))
 
     def _deliver(self) -> None:
         call = self._call
@@ -182,10 +179,11 @@ class Conclusion:
         order = call.order
         if not order.exchange.started:
             call.start_answer()
-        closing = order.surface.closing(
-            order.ask, ending=self._ending, price_nano=self._amounts.credit_nano, balance_nano=self._balance_nano
-        )
-        order.exchange.finish(rest + closing if closing else rest)
+        if order.surface.adds_to_answers:
+            rest += order.surface.closing(
+                order.ask, ending=self._ending, price_nano=self._amounts.credit_nano, balance_nano=self._balance_nano
+            )
+        order.exchange.finish(rest)
 
     def _answer_whole(self, status: int) -> None:
         call = self._call
@@ -198,7 +196,7 @@ class Conclusion:
             wait_s = max(1, math.ceil(call.retry_after_s or 1))
             self._break_off(overloaded("The provider is overloaded; try again.", retry_after_s=wait_s))
             return
-        if status == 200:
+        if status == 200 and order.surface.adds_to_answers:
             body = order.surface.whole(
                 order.ask,
                 body,

@@ -10,11 +10,12 @@ _SESSION: Final = b"x-claude-code-session-id"
 
 
 class Described(NamedTuple):
-    """What a call's event says of it, and what its client may be told."""
+    """What a call's event says of it, as whose it is admitted, and what its client may be told."""
 
     made_of: tuple[object, ...]
     facts: CallFacts
     report: bytes
+    people: str
     may_see_balance: bool
 
 

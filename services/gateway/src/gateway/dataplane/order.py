@@ -33,6 +33,7 @@ class Order:
         "is_estimated",
         "may_see_balance",
         "near",
+        "people",
         "report",
         "rounds",
         "surface",
@@ -54,6 +55,7 @@ class Order:
     amounts: Amounts
     facts: CallFacts
     report: bytes
+    people: str
     may_see_balance: bool
     admitted: Admitted
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from gateway.admission.hold import packed_people
 from gateway.admission.types import AccountTerms, AdmissionRequest, Admitted, Refused, Replan
 from gateway.catalog.prices import PriceBooks
 from gateway.dataplane.call import Call
@@ -158,7 +159,7 @@ class PaidRoute:
     def _plan(self, order: Order, terms: AccountTerms, near: bool = False) -> None:  # noqa: FBT001, FBT002
         """Which model, where, at what price at most."""
         parts, exchange, ask = self._parts, order.exchange, order.ask
-        now = self._parts.call.clock.now()
+        now = parts.call.clock.now()
         book = order.book = parts.prices.in_force(now)
         order.terms, order.near = terms, near
         choice = order.choice = parts.routing.choose(
@@ -197,6 +198,7 @@ class PaidRoute:
                 near=order.near,
                 max_tokens=estimate.max_tokens,
                 report=order.report,
+                people=order.people,
             ),
             partial(self._decided, order),
         )
@@ -228,9 +230,11 @@ class PaidRoute:
         made_of = (order.credential, order.terms, order.book, *said)
         described = facts.described
         if described is None or described.made_of != made_of:
-            sees = may_read_balance(order.credential.caller)
-            described = facts.described = Described(made_of, *self._description(order), sees)
-        _, order.facts, order.report, order.may_see_balance = described
+            caller = order.credential.caller
+            people = packed_people(caller.user_id, caller.project_id, caller.api_key_id)
+            described = Described(made_of, *self._description(order), people, may_read_balance(caller))
+            facts.described = described
+        _, order.facts, order.report, order.people, order.may_see_balance = described
 
     def _description(self, order: Order) -> tuple[CallFacts, bytes]:
         parts, target, terms = self._parts, order.choice.targets[0], order.terms

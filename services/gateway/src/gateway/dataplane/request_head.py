@@ -9,6 +9,8 @@ from gateway.headers import Header, to_provider
 from gateway.routing.types import Target
 from gateway.surfaces.types import Surface
 
+# What a named tuple's own constructor calls; that one is written in Python.
+_new: Final = tuple.__new__
 _VERSION: Final[Header] = (b"anthropic-version", b"2023-06-01")
 
 
@@ -16,7 +18,7 @@ def request_for(order: Order, target: Target, body: bytes) -> UpstreamRequest:
     exchange, surface = order.exchange, order.surface
     facts, path = exchange.facts, surface.upstream_path
     if facts.target is target:
-        return UpstreamRequest("POST", path, b"", (), body, facts.upstream)
+        return _new(UpstreamRequest, ("POST", path, b"", (), body, facts.upstream))
     query = exchange.query if path == exchange.path else b""
     request = UpstreamRequest("POST", path, query, _headers_for_provider(exchange, surface), body)
     facts.target, facts.upstream = target, request.head_of(target)

@@ -14,7 +14,7 @@ _MONTHS: Final = (
 def credits_text(amount_nano: int) -> str:
     """Nano-credits as a decimal string in credits."""
     whole, nano = divmod(abs(amount_nano), NANO_PER_CREDIT)
-    text = f"{whole}.{nano:09d}".rstrip("0").rstrip(".") if nano else str(whole)
+    text = ("%d.%09d" % (whole, nano)).rstrip("0") if nano else str(whole)  # noqa: UP031  # twice per call: half the cost
     return f"-{text}" if amount_nano < 0 else text
 
 

@@ -127,12 +127,13 @@ class MessageTee(Protocol):
 
 
 class Surface(Protocol):
-    """Stateless; one object per route."""
+    """Stateless; one object per route. `closing` and `whole` are asked only where it `adds_to_answers`."""
 
     name: str
     kind: Kind
     upstream_path: str
     ping: bytes
+    adds_to_answers: bool
 
     def parse(self, exchange: AskedExchange) -> Ask:
         """Raises `ModelApiError` naming the field that keeps the call from being priced."""

@@ -135,6 +135,8 @@ async def test_a_broken_off_stream_never_ends_cleanly(world_of):
 class CrashingSurface(MessagesSurface):
     """Ours, with a fault in it."""
 
+    adds_to_answers = True
+
     def __init__(self, *, at: str) -> None:
         super().__init__(Estimator())
         self._at = at

@@ -12,6 +12,7 @@ class ClaudeStreamSurface(MessagesSurface):
     """Always streamed; every event of the provider passes untouched, then one `usage` event follows."""
 
     name = "/api/claude/stream"
+    adds_to_answers = True
 
     def parse(self, exchange: AskedExchange) -> Ask:
         body = body_of(exchange)

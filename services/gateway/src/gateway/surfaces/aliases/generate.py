@@ -15,6 +15,7 @@ class GenerateSurface(MessagesSurface):
     """Never streamed, and nothing but its three fields."""
 
     name = "/generate"
+    adds_to_answers = True
 
     def parse(self, exchange: AskedExchange) -> Ask:
         body = body_of(exchange)

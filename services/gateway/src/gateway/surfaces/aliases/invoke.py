@@ -17,6 +17,7 @@ class InvokeSurface(MessagesSurface):
     """Never streamed."""
 
     name = "/api/v1/llm/invoke"
+    adds_to_answers = True
 
     def parse(self, exchange: AskedExchange) -> Ask:
         body = prompted(body_of(exchange))

@@ -26,6 +26,7 @@ class MessagesSurface:
     kind: Kind = "anthropic"
     upstream_path: str = "/v1/messages"
     ping: bytes = PING
+    adds_to_answers: bool = False
 
     def __init__(self, estimator: Estimator) -> None:
         self._estimator = estimator

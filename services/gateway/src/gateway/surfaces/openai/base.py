@@ -25,6 +25,7 @@ class OpenAiSurface:
     envelope: Envelope = "openai"
     kind: Kind = "openai"
     ping: bytes = PING
+    adds_to_answers: bool = False
     # Where a limit on output is written when the body names none.
     output_members: tuple[str, ...] = ()
 
