@@ -184,9 +184,7 @@ async def test_authlib_speaks_the_device_flow_with_us(product: Product) -> None:
     browser = await browser_of(customer)
     grant = "urn:ietf:params:oauth:grant-type:device_code"
     async with AsyncOAuth2Client("example-editor", token_endpoint_auth_method="none", trust_env=False) as client:
-        asked = await client.post(
-            f"{product.url}/auth/device", data={"client_id": client.client_id}, withhold_token=True
-        )
+        asked = await customer.http.post("/auth/device", data={"client_id": client.client_id})
         device, token_url = asked.json(), f"{product.url}/auth/token"
 
         with pytest.raises(OAuthError) as waiting:
