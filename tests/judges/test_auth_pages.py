@@ -82,7 +82,15 @@ async def test_every_page_is_usable_at_every_width(product: Product, chromium: s
         await page.get_by_label("Password").fill("password1")
         await seen.press("Sign up")
         await seen.at("sign-up-wrong")
-        for name in ("forgot", "verify?token=x", "reset?token=x", "email-change?token=x", "invitation?token=x"):
+        for name in (
+            "magic-links",
+            "passkey",
+            "forgot",
+            "verify?token=x",
+            "reset?token=x",
+            "email-change?token=x",
+            "invitation?token=x",
+        ):
             await seen.at(name.partition("?")[0], f"/auth/pages/{name}")
         await seen.press("Join the team")
         await seen.at("link-over")
@@ -112,6 +120,7 @@ async def test_every_page_is_usable_at_every_width(product: Product, chromium: s
         await page.get_by_label("Name").fill("my laptop")
         await seen.press("Make a key")
         await seen.at("keys-made")
+        await seen.at("passkeys", "/auth/pages/passkeys")
         await seen.at("sessions", "/auth/pages/sessions")
         await seen.press("Sign out")
         await seen.at("signed-out")

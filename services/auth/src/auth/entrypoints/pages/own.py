@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from auth.domain.access import ApiKey, Session
+from auth.domain.devices import device_name
 from auth.entrypoints.pages.consent import abilities
 from auth.entrypoints.pages.speaking import PageRoute
 from auth.entrypoints.parts import before_id, forget_key, forget_sessions
@@ -166,7 +167,7 @@ async def _keys_page(
 def _session(session: Session, names: dict[str, str], *, current: bool) -> dict[str, Any]:
     return {
         "id": str(session.id),
-        "device": session.device,
+        "device": device_name(session.device),
         "network": session.network,
         "program": names.get(session.client_id or ""),
         "last_seen": _minute(session.last_seen_at),
