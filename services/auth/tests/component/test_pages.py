@@ -318,3 +318,20 @@ async def test_the_sandbox_alone_keeps_cookies_on_plain_http_under_names_of_its_
         browser = Browser(auth.http)
         await browser.open("/auth/pages/sign-in")
         assert set(browser.cookies) == {"__Host-fg_browser"}
+
+
+async def test_the_rules_for_signing_up_hold_on_the_page_too(running):
+    async with running(refuse_disposable_addresses=True) as auth:
+        browser = Browser(auth.http)
+        await browser.open("/auth/pages/sign-up")
+        thrown_away = await browser.send("/auth/pages/sign-up", email="x@mailinator.com", password=PASSWORD)
+    async with running(sign_up_proof="proof_of_work") as auth:
+        browser = Browser(auth.http)
+        told = await browser.open("/auth/pages/sign-up")
+        await browser.open("/auth/pages/sign-in")
+        without = await browser.send("/auth/pages/sign-up", email="zoe-without@example.com", password=PASSWORD)
+
+    assert thrown_away.status_code == 422
+    assert 'id="email-wrong"' in thrown_away.text
+    assert "<form" not in told.text
+    assert without.status_code == 422

@@ -19,12 +19,13 @@ from auth.errors import (
     LinkUsedError,
     TooManyAttemptsError,
     UnknownSessionError,
-    WeakPasswordError,
     WrongCodeAtSignInError,
     WrongCredentialsError,
 )
 from auth.service import passwords, sessions
 from auth.service.sessions import SignedIn
+from kit.errors import DomainError
+from kit.http import STATUS
 
 router = APIRouter(route_class=PageRoute)
 
@@ -79,6 +80,10 @@ async def sign_in_with_code(visit: VisitDep) -> Response:
 
 @router.get("/sign-up")
 async def show_sign_up(visit: VisitDep, onward: Next = HOME) -> Response:
+    if visit.parts.guard.kind != "off":
+        # A captcha or work needs a script, and these pages have none: the product's own form brings the proof.
+        text = "Sign up where you found us: signing up here needs a proof that this page cannot bring."
+        return visit.page("message", title="Sign up", text=text, kind="note")
     return _sign_up_page(visit, onward)
 
 
@@ -92,10 +97,9 @@ async def sign_up(visit: VisitDep) -> Response:
         return _sign_up_page(visit, onward, email=email, wrong=wrong, status=422)
     try:
         await entering.sign_up(visit.parts, visit.request, email, password)
-    except (AddressError, WeakPasswordError) as error:
-        return _sign_up_page(visit, onward, email=email, wrong={error.field or "form": error.detail}, status=422)
-    except TooManyAttemptsError as error:
-        return _sign_up_page(visit, onward, email=email, wrong={"form": error.detail}, status=429)
+    except DomainError as error:
+        field = error.field if error.field in ("email", "password") else "form"
+        return _sign_up_page(visit, onward, email=email, wrong={field: error.detail}, status=STATUS[error.kind])
     return visit.page(
         "message",
         title="Look into your mailbox",
