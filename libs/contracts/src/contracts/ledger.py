@@ -77,6 +77,7 @@ class ThresholdCrossed(Event):
     """No more than the level's share of `base` is left; once per level and arming (money.md 25).
 
     `at` is the figure of a level that the account chose itself: percent left, credits left, days until empty.
+    `overage_ceiling` comes twice in a period: near the ceiling, with something `available` below it, and at it.
     """
 
     type: ClassVar[str] = "ledger.threshold-crossed.v1"

@@ -98,7 +98,7 @@ EVENT_TOPICS: Final[tuple[Topic, ...]] = (
     _state(auth.MemberChanged, "auth", ("auth", *_VERIFIERS)),
     _state(auth.ProjectChanged, "auth", ("gateway", "ledger")),
     _state(auth.ProjectShareChanged, "auth", ("ledger",)),
-    _state(auth.ApiKeyChanged, "auth", ("gateway", "ledger"), data_class="confidential"),
+    _state(auth.ApiKeyChanged, "auth", ("gateway", "ledger", "notifier"), data_class="confidential"),
     _state(auth.SessionRevoked, "auth", ("auth", *_VERIFIERS)),
     _fact(auth.MessageRequested, "auth", ("notifier",)),
     _fact(

@@ -69,6 +69,21 @@ async def test_overage_stops_at_the_ceiling_is_told_once_and_the_rest_is_debt(
     assert not (await ledger.snapshots(account_id))[-1]["overage_room_nano"].strip("0")
 
 
+async def test_overage_near_its_ceiling_is_told_once_before_it_is_reached(
+    ledger: Ledger, make: Factory, account: NewAccount, plan_id: str
+) -> None:
+    account_id = await subscribed(ledger, make, account, billed(make, plan_id), grants=1)
+    await ledger.deliver(settings(make, account_id, overage_ceiling_nano=10 * PER_1K))
+    for _ in range(12):
+        await ledger.deliver(make.usage(account_id, tokens=1_000, plan_id=plan_id))
+
+    crossed = await ledger.sent("ledger.threshold-crossed.v1", account_id)
+    told = [int(one["available"]) for one in crossed if one["level"] == "overage_ceiling"]
+    assert len(told) == 2
+    assert 0 < told[0] <= 2 * PER_1K
+    assert told[1] == 0
+
+
 async def test_without_a_ceiling_overage_is_what_the_plan_costs_if_it_can_be_paid_at_all(
     ledger: Ledger, make: Factory, account: NewAccount, plan_id: str
 ) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,6 +28,9 @@ from ledger.repository.overage import accrue
 from ledger.repository.transfers import save_books
 from ledger.service.catalogue import Catalogue
 from rating import PriceBook
+
+OVERAGE_NEAR_PERCENT: Final = 20
+"""With no more than this left below the ceiling, the account is told that it is near."""
 
 
 async def lock_book(
@@ -144,8 +147,11 @@ def _periodic(book: AccountBook, terms: Terms) -> list[Crossing]:
         for limit in passed_soft_limits(account, terms.plan)
     ]
     ceiling_nano = terms.rates.overage_ceiling(account)
-    if 0 < ceiling_nano <= account.period_overage_nano:
+    left_nano = ceiling_nano - account.period_overage_nano
+    if ceiling_nano > 0 and left_nano <= 0:
         found.append(Crossing("overage_ceiling", "overage", Unit.CREDIT, ceiling_nano, 0))
+    elif 0 < left_nano * 100 <= ceiling_nano * OVERAGE_NEAR_PERCENT:
+        found.append(Crossing("overage_ceiling", "overage:near", Unit.CREDIT, ceiling_nano, left_nano))
     return found
 
 
