@@ -15,8 +15,8 @@ PARTS = (
     *(("auth", f"^/auth/[{first}]") for first in ("a", "b-l", "m-q", "r-s", "t-z")),
     *((service, ".") for service in ("ledger", "billing", "notifier", "gateway")),
 )
-# Not for callers, and those that would end the session that the requests are made with.
-LEFT_OUT = "^/internal/|^/auth/logout|^/auth/sessions/"
+# Not for callers, those that would end the session that the requests are made with, and the stream that does not end.
+LEFT_OUT = "^/internal/|^/auth/logout|^/auth/sessions/|^/notifications/stream"
 # Where a password is proved again: wrong ones would soon bar the one operator, whom other tests need, from signing in.
 PROOFS = "^/auth/(step-up|totp|recovery-codes|password/change|email/change|me/deletion|account/(transfer|close))"
 CHECKS = (

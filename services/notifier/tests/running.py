@@ -91,8 +91,24 @@ class Notifier(Surroundings):
     client: httpx2.AsyncClient
 
     async def get(self, path: str, *, account_id: UUID, operator: bool = False) -> httpx2.Response:
-        token = self.signer.user_token(account_id=account_id, operator=operator)
-        return await self.client.get(path, headers={"authorization": f"Bearer {token}"})
+        return await self.ask("GET", path, account_id=account_id, operator=operator)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        account_id: UUID,
+        user_id: UUID | None = None,
+        role: str = "owner",
+        operator: bool = False,
+        language: str = "en",
+        **body: Any,
+    ) -> httpx2.Response:
+        """Ask as a member of an account; keywords that are left make the JSON body."""
+        token = self.signer.user_token(account_id=account_id, user_id=user_id, role=role, operator=operator)
+        headers = {"authorization": f"Bearer {token}", "accept-language": language}
+        return await self.client.request(method, path, headers=headers, json=body or None)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID, uuid4
 
 import uvicorn
@@ -25,23 +25,35 @@ class StandInAuth:
         self.asked = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self._owners: dict[UUID, list[dict[str, str]]] = {}
+        self._members: dict[tuple[UUID, str], list[dict[str, str]]] = {}
         self._messages: dict[UUID, dict[str, str | None]] = {}
 
-    def account(self, *addresses: str) -> UUID:
+    def account(self, *addresses: str, locale: str = "en") -> UUID:
         """An account whose owners have these addresses."""
         account_id = uuid4()
-        self._owners[account_id] = [{"user_id": str(uuid4()), "address": one, "locale": "en"} for one in addresses]
+        for address in addresses:
+            self.join(account_id, address, role="owner", locale=locale)
         return account_id
 
-    def message(self, address: str, *, kind: str = "verify-email", link: str | None = None) -> UUID:
+    def join(self, account_id: UUID, address: str, *, role: str, locale: str = "en") -> UUID:
+        """A new member of an account."""
+        user_id = uuid4()
+        member = {"user_id": str(user_id), "address": address, "locale": locale}
+        self._members.setdefault((account_id, role), []).append(member)
+        return user_id
+
+    def owner(self, account_id: UUID) -> UUID:
+        """The first owner of an account."""
+        return UUID(self._members[account_id, "owner"][0]["user_id"])
+
+    def message(self, address: str, *, kind: str = "verify-email", link: str | None = None, locale: str = "en") -> UUID:
         message_id = uuid4()
         self._messages[message_id] = {
             "kind": kind,
             "user_id": str(uuid4()),
             "address": address,
             "link": link,
-            "locale": "en",
+            "locale": locale,
         }
         return message_id
 
@@ -67,9 +79,8 @@ class StandInAuth:
         await self.gate.wait()
         if (refusal := self._refusal(request)) is not None:
             return refusal
-        assert request.query_params["role"] == "owner"
-        owners = self._owners.get(request.path_params["id"])
-        return Response(status_code=404) if owners is None else JSONResponse({"recipients": owners})
+        members = self._members.get((request.path_params["id"], request.query_params["role"]), [])
+        return JSONResponse({"recipients": members})
 
     async def _message(self, request: Request) -> Response:
         self.asked += 1
@@ -86,11 +97,18 @@ class StandInAuth:
         return None
 
 
+@contextmanager
+def free_socket() -> Iterator[socket.socket]:
+    """A socket on a free port."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        yield listening
+
+
 @asynccontextmanager
 async def serving() -> AsyncIterator[StandInAuth]:
     """The stand-in on a free port."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with free_socket() as listening:
         auth = StandInAuth(f"http://127.0.0.1:{listening.getsockname()[1]}")
         server = uvicorn.Server(uvicorn.Config(auth.app(), log_config=None, access_log=False, lifespan="off"))
         task = asyncio.create_task(server.serve(sockets=[listening]))

@@ -2,6 +2,7 @@
 
 from email.utils import parseaddr
 from functools import partial
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -9,16 +10,33 @@ from kit.clock import Clock
 from kit.service import Service
 from kit.tokens import KeySource
 from notifier.adapters.directory import Directory
+from notifier.adapters.keys import AddressHashes, UnsubscribeLinks
 from notifier.adapters.mail import Mailer, SmtpServer
 from notifier.adapters.rendering import Renderer
-from notifier.domain import Patience
+from notifier.domain.delivering import Patience
+from notifier.domain.samples import SAMPLES
+from notifier.entrypoints import bounces, feed, operators, preferences, stream, unsubscribing
 from notifier.entrypoints.events import build_consumer
-from notifier.entrypoints.http import router
+from notifier.entrypoints.live import LiveFeeds
+from notifier.entrypoints.parts import Parts
 from notifier.entrypoints.worker import DeliveryWorker, watch_backlog
 from notifier.service.deliveries import Deliveries
-from notifier.service.notices import Notices
+from notifier.service.noticing.accounts import Notices
+from notifier.service.noticing.operators import OperatorNotices
+from notifier.service.noticing.queue import NoticeQueue
+from notifier.service.planning import Planning
 from notifier.service.sending import People, Sender
+from notifier.service.suppression import Suppression
 from notifier.settings import NotifierSettings
+
+ROUTERS: Final = (
+    operators.router,
+    preferences.router,
+    bounces.router,
+    unsubscribing.router,
+    stream.router,
+    feed.router,
+)
 
 
 def create_app(settings: NotifierSettings, keys: KeySource | None = None) -> FastAPI:
@@ -30,33 +48,69 @@ def create_app(settings: NotifierSettings, keys: KeySource | None = None) -> Fas
         secret=settings.service_secret.get_secret_value(),
         keys=keys,
     )
+    database, clock = service.database, service.clock
     people = Directory(settings.auth_url, http=service.http, tokens=service.service_tokens())
     deliveries = Deliveries(
-        clock=service.clock, patience=Patience(give_up_after_s=settings.give_up_after_s), lease_s=settings.lease_s
+        clock=clock, patience=Patience(give_up_after_s=settings.give_up_after_s), lease_s=settings.lease_s
     )
+    hashes = AddressHashes(settings.secret())
     worker = DeliveryWorker(
-        database=service.database,
+        database=database,
         deliveries=deliveries,
-        sender=create_sender(settings, people=people, clock=service.clock),
+        planning=Planning(clock=clock, hashes=hashes, most_per_hour=settings.mails_per_hour),
+        sender=create_sender(settings, people=people, clock=clock),
         slots=settings.delivery_slots,
     )
-    service.consumer = build_consumer(Notices(clock=service.clock), group=settings.consumer_group, wake=worker.wake)
+    live = LiveFeeds(database=database, renderer=create_renderer(settings), clock=clock)
+
+    def wake() -> None:
+        worker.wake()
+        live.wake()
+
+    queue = NoticeQueue(clock=clock)
+    service.consumer = build_consumer(Notices(queue), OperatorNotices(queue), group=settings.consumer_group, wake=wake)
     service.background |= {
         "deliveries": worker.run,
-        "backlog": partial(watch_backlog, service.database, deliveries),
+        "backlog": partial(watch_backlog, database, deliveries),
+        "live feeds": live.run,
     }
-    return service.app(title="Faregate notifier", routers=[router])
+    parts = Parts(
+        database=database,
+        clock=clock,
+        identity=service.identity,
+        renderer=create_renderer(settings),
+        links=create_links(settings),
+        suppression=Suppression(clock=clock, hashes=hashes),
+        live=live,
+        bounce_token=settings.bounce_token,
+    )
+    return service.app(title="Faregate notifier", routers=ROUTERS, state={"parts": parts})
+
+
+def create_links(settings: NotifierSettings) -> UnsubscribeLinks:
+    return UnsubscribeLinks(settings.secret(), public_url=settings.public_url.rstrip("/"))
 
 
 def create_sender(settings: NotifierSettings, *, people: People, clock: Clock) -> Sender:
     """What attempts deliveries; the `send-test` command uses it without the rest."""
     return Sender(
         people=people,
-        renderer=Renderer(public_url=settings.public_url.rstrip("/")),
+        renderer=create_renderer(settings),
         mailer=Mailer(_smtp_server(settings)),
+        links=create_links(settings),
         clock=clock,
         operator_address=parseaddr(settings.operator_mail)[1] if settings.operator_mail else None,
     )
+
+
+def create_renderer(settings: NotifierSettings) -> Renderer:
+    """The templates, the operator's own among them; raises `TemplateBrokenError` when one of those cannot be filled."""
+    renderer = Renderer(
+        public_url=settings.public_url.rstrip("/"), product=settings.product_name, folder=settings.templates
+    )
+    if settings.templates is not None:
+        renderer.check(SAMPLES)
+    return renderer
 
 
 def _smtp_server(settings: NotifierSettings) -> SmtpServer:

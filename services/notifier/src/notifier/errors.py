@@ -1,4 +1,6 @@
-"""What can go wrong with a delivery, in its own words; no reason ever holds an address or a link."""
+"""What can go wrong, in its own words; no reason of a delivery ever holds an address or a link."""
+
+from kit.errors import DomainError, ForbiddenError, InvalidError, NotFoundError
 
 
 class DeliveryError(Exception):
@@ -17,5 +19,40 @@ class PermanentError(DeliveryError):
     """The same mail would be refused again."""
 
 
+class AddressRefusedError(PermanentError):
+    """The mail server says that there is no such address: it is not tried again for some time."""
+
+
 class NothingToSendError(DeliveryError):
     """There is nobody to mail, or nothing any more to say."""
+
+
+class UnknownKindError(NotFoundError):
+    code = "unknown_kind"
+
+
+class KindForbiddenError(ForbiddenError):
+    code = "kind_not_visible"
+
+
+class KindRequiredError(InvalidError):
+    code = "kind_required"
+
+
+class UnknownLinkError(InvalidError):
+    code = "unknown_link"
+
+
+class UnknownNoticeError(NotFoundError):
+    code = "unknown_notice"
+
+
+class TooManyStreamsError(DomainError):
+    """One person watches their feed in too many places at once."""
+
+    kind = "too_many"
+    code = "too_many_streams"
+
+
+class TemplateBrokenError(RuntimeError):
+    """A template of the operator's folder cannot be filled; the service does not start with it."""

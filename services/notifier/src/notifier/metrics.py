@@ -14,4 +14,6 @@ MAIL_SECONDS: Final = Histogram(
 )
 PENDING: Final = Gauge("faregate_notifier_pending_deliveries", "Deliveries that are not settled.")
 PENDING_AGE: Final = Gauge("faregate_notifier_pending_oldest_seconds", "Age of the oldest unsettled delivery.")
+BOUNCES: Final = Counter("faregate_notifier_bounces_total", "Bounces and complaints that were told us.", ["type"])
+STREAMS: Final = Gauge("faregate_notifier_streams", "People who watch their feed live.")
 OPERATOR_ALERTS: Final = Counter("faregate_notifier_operator_alerts_total", "Alerts for operators.", ["origin"])

@@ -3,7 +3,7 @@
 from email.utils import parseaddr
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from kit.settings import ServiceSettings
@@ -22,7 +22,10 @@ OrUnset = BeforeValidator(lambda value: value or None)
 
 
 class NotifierSettings(ServiceSettings):
-    """`smtp_starttls` unset takes TLS when the server offers it; with a user name it must."""
+    """`smtp_starttls` unset takes TLS when the server offers it; with a user name it must.
+
+    `secret_key` unset: the service secret serves in its place, and links and hashes of before end when that changes.
+    """
 
     model_config = SettingsConfigDict(env_prefix="FAREGATE_NOTIFIER_", hide_input_in_errors=True)
 
@@ -36,11 +39,20 @@ class NotifierSettings(ServiceSettings):
     smtp_starttls: Annotated[bool | None, OrUnset] = None
     smtp_timeout_s: float = Field(10.0, gt=0)
     mail_from: MailAddress
+    product_name: str = Field("Faregate", min_length=1, max_length=60)
+    templates: Annotated[DirectoryPath | None, OrUnset] = None
     operator_mail: Annotated[MailAddress | None, OrUnset] = None
+    secret_key: Annotated[SecretStr | None, OrUnset] = None
+    bounce_token: Annotated[SecretStr | None, OrUnset] = None
+    mails_per_hour: int = Field(20, ge=1)
     consumer_group: str = "notifier"
     delivery_slots: int = Field(8, ge=1)
     lease_s: float = Field(60.0, gt=0)
     give_up_after_s: float = Field(86_400.0, gt=0)
+
+    def secret(self) -> str:
+        """What the keys for unsubscribe links and address hashes are derived from."""
+        return (self.secret_key or self.service_secret).get_secret_value()
 
     @model_validator(mode="after")
     def _a_password_travels_encrypted(self) -> "NotifierSettings":

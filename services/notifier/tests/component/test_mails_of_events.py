@@ -9,11 +9,22 @@ from services.notifier.tests.running import Notifier
 from services.notifier.tests.stand_in_auth import StandInAuth
 
 from contracts.gateway import CallsRefused
+from contracts.ledger import ThresholdLevel
+from notifier.domain.kinds import KINDS, THRESHOLD_KINDS
 
 ACCOUNT_EVENTS = {
     "credit-low-25": lambda account: factories.threshold_crossed(account, level="percent_25"),
     "credit-low-10": lambda account: factories.threshold_crossed(account, level="percent_10"),
     "credit-empty": lambda account: factories.threshold_crossed(account, level="empty"),
+    "credit-low": lambda account: factories.threshold_crossed(account, level="percent", at="40"),
+    "forecast-run-out": lambda account: factories.threshold_crossed(account, level="days_left", at="3"),
+    "spend-spike": lambda account: factories.threshold_crossed(account, level="spend_spike", at="300"),
+    "soft-limit": lambda account: factories.threshold_crossed(account, level="soft_limit", at="throttle"),
+    "overage-near": lambda account: factories.threshold_crossed(account, level="overage_ceiling"),
+    "overage-reached": lambda account: factories.threshold_crossed(account, level="overage_ceiling", available=0),
+    "payment-action": lambda account: factories.payment_failed(account, reason="authentication_required"),
+    "period-summary": factories.period_closed,
+    "key-created": factories.api_key_changed,
     "calls-refused": factories.calls_refused,
     "payment-received": factories.payment_settled,
     "payment-failed": factories.payment_failed,
@@ -147,3 +158,27 @@ async def test_every_owner_gets_a_mail_of_their_own(notifier: Notifier, auth: St
 
     assert (first["to"], other["to"]) == ([address], [second])
     assert first["headers"]["Message-ID"] != other["headers"]["Message-ID"]
+
+
+async def test_what_is_too_old_or_our_own_fault_or_no_news_is_not_told(
+    notifier: Notifier, auth: StandInAuth, address: str
+) -> None:
+    account_id = auth.account(address)
+    await notifier.deliver(
+        factories.api_key_changed(account_id, made_days_ago=3),
+        factories.api_key_changed(account_id, version=2),
+        factories.period_closed(account_id, ended_days_ago=9),
+        factories.calls_refused(account_id, reason="unavailable"),
+    )
+    await notifier.deliver(factories.api_key_changed(account_id), factories.calls_refused(account_id, reason="budget"))
+
+    rows = await notifier.settled(account_id, "sent", count=2)
+
+    assert sorted(row["kind"] for row in rows) == ["calls-refused", "key-created"]
+
+
+async def test_every_level_of_the_ledger_has_words_of_its_own(notifier: Notifier, auth: StandInAuth) -> None:
+    levels = ThresholdLevel.__args__
+
+    assert set(THRESHOLD_KINDS) == set(levels)
+    assert set(THRESHOLD_KINDS.values()) <= set(KINDS)

@@ -6,8 +6,9 @@ from uuid import uuid4
 from services.notifier.tests.running import Surroundings
 
 from kit.clock import ManualClock
-from notifier.domain import Audience, Notice, Outcome, Patience, State
-from notifier.repository import insert_delivery
+from notifier.domain.delivering import Notice, Outcome, Patience, State
+from notifier.domain.kinds import Audience
+from notifier.repository.deliveries import insert_delivery
 from notifier.service.deliveries import Deliveries
 
 

@@ -1,68 +1,101 @@
 """The words of mails: every kind renders, amounts read well, nothing is injected."""
 
 from email.utils import parseaddr
+from pathlib import Path
 
 import pytest
 
 from contracts.billing import PaymentReversed
-from notifier.adapters.rendering import Renderer, amount, money
-from notifier.domain import TITLES
-from notifier.errors import PermanentError
+from contracts.gateway import RefusalReason
+from notifier.adapters.rendering import LANGUAGES, Renderer
+from notifier.adapters.wording import amount, money
+from notifier.domain.kinds import KINDS
+from notifier.domain.samples import SAMPLES
+from notifier.errors import PermanentError, TemplateBrokenError
 
 RENDERER = Renderer(public_url="https://faregate.example")
-VALUES = {
-    "unit": "credit",
-    "base": 5_000_000_000,
-    "available": 1_200,
-    "reason": "credit",
-    "model": "claude <b>sonnet</b>",
-    "required_nano": 4_500_000,
-    "available_nano": 0,
-    "payment_kind": "bundle",
-    "offer": "credits-10",
-    "granted": 10_000_000_000,
-    "paid_minor": 1000,
-    "currency": "usd",
-    "valid_days": None,
-    "period_end": "2026-12-21T12:00:00+00:00",
-    "amount_minor": 2000,
-    "reversal": "refund",
-    "reversed_minor": 500,
-    "plan": "starter",
-    "plan_before": None,
-    "status": "active",
-    "cancel_at_period_end": False,
-    "origin": "ledger",
-    "topic": "gateway.usage-recorded.v1",
-    "partition": 0,
-    "offset": 12,
-    "details": {"device": "a <b>sonnet</b>", "network": "192.0.2.7", "team": "Poets"},
-}
+HOSTILE = "a <b>sonnet</b>"
 
 
-@pytest.mark.parametrize("kind", TITLES)
-def test_every_kind_has_a_subject_a_text_and_an_html_form(kind: str) -> None:
-    mail = RENDERER.render(kind, VALUES, link="https://faregate.example/auth/verify?token=abc&x=1")
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_subject_a_text_and_an_html_form_in_every_language(kind: str, language: str) -> None:
+    mail = RENDERER.render(
+        kind,
+        {**SAMPLES[kind], "model": HOSTILE, "reason": HOSTILE, "plan": HOSTILE, "topic": HOSTILE},
+        locale=language,
+        link="https://faregate.example/auth/verify?token=abc&x=1",
+    )
 
+    assert mail.language == language
     assert mail.subject
     assert "\n" not in mail.subject
     assert "https://faregate.example" in mail.text
     assert "</html>" in mail.html
+    assert f'<html lang="{language}">' in mail.html
     assert "<b>sonnet" not in mail.html
+    assert "&lt;" not in mail.text
     assert "&amp;amp;" not in mail.html
-    assert "\n\n\n\n" not in mail.text
+    assert "\n\n\n" not in mail.text
+
+
+def test_the_two_languages_say_it_in_words_of_their_own() -> None:
+    for kind in KINDS:
+        english, german = (RENDERER.render(kind, SAMPLES[kind], locale=language) for language in LANGUAGES)
+        assert english.subject != german.subject
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("de-AT", "de"), ("de_DE", "de"), ("fr", "en"), (None, "en"), ("../de", "en"), ("", "en")]
+)
+def test_a_locale_falls_back_to_its_language_and_then_to_english(locale: str | None, language: str) -> None:
+    assert RENDERER.render("credit-empty", SAMPLES["credit-empty"], locale=locale).language == language
+
+
+def test_figures_follow_the_language() -> None:
+    german = RENDERER.render("payment-received", {**SAMPLES["payment-received"], "paid_minor": 123_456}, locale="de")
+
+    assert "1.234,56 USD" in german.subject
+
+
+def test_an_operators_folder_replaces_a_template_and_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    own = "{% extends form %}{% block subject %}Empty!{% endblock %}{% block content %}{{ unit }}{% endblock %}"
+    (tmp_path / "en" / "credit-empty.j2").write_text(own)
+    renderer = Renderer(public_url="https://faregate.example", folder=tmp_path)
+    renderer.check(SAMPLES)
+
+    assert renderer.render("credit-empty", SAMPLES["credit-empty"]).subject == "Empty!"
+    assert renderer.render("credit-low-10", SAMPLES["credit-low-10"]).subject == "Less than 10 % of your credit is left"
+
+
+def test_an_operators_broken_template_is_named(tmp_path: Path) -> None:
+    (tmp_path / "de").mkdir()
+    (tmp_path / "de" / "credit-empty.j2").write_text("{% extends form %}{% block subject %}{{ no_such }}{% endblock %}")
+
+    with pytest.raises(TemplateBrokenError, match=r"de/credit-empty\.j2: UndefinedError"):
+        Renderer(public_url="https://faregate.example", folder=tmp_path).check(SAMPLES)
+
+
+@pytest.mark.parametrize("reason", RefusalReason.__args__)
+def test_every_refusal_is_told_in_words(reason: str) -> None:
+    mail = RENDERER.render("calls-refused", {**SAMPLES["calls-refused"], "reason": reason})
+
+    assert ("too little credit" in mail.text) == (reason == "credit")
 
 
 @pytest.mark.parametrize("status", ["trialing", "active", "past_due", "canceled", "unpaid", "paused"])
 def test_every_state_of_a_subscription_is_told_in_words(status: str) -> None:
-    mail = RENDERER.render("subscription-changed", VALUES | {"status": status})
+    mail = RENDERER.render(
+        "subscription-changed", {**SAMPLES["subscription-changed"], "plan": "starter", "status": status}
+    )
 
     assert "starter" in mail.text
 
 
 @pytest.mark.parametrize("reversal", PaymentReversed.model_fields["kind"].annotation.__args__)
 def test_every_reversal_is_told_in_words(reversal: str) -> None:
-    mail = RENDERER.render("payment-reversed", VALUES | {"reversal": reversal})
+    mail = RENDERER.render("payment-reversed", {**SAMPLES["payment-reversed"], "reversal": reversal})
 
     assert "5.00 USD" in mail.text
     assert mail.subject
@@ -101,6 +134,6 @@ def test_money_has_the_digits_of_its_currency(minor: int, currency: str, words: 
 
 
 def test_no_template_holds_an_address() -> None:
-    mail = RENDERER.render("verify-email", {}, link=None)
+    mail = RENDERER.render("verify-email", {"details": {}}, link=None)
 
     assert parseaddr(mail.text)[1].count("@") == 0

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from notifier.domain import Patience
+from notifier.domain.delivering import Patience
 
 
 def test_delays_double_up_to_the_longest_and_jitter_takes_away_at_most_half() -> None:

@@ -1,14 +1,16 @@
 """Who gets a mail, asked from auth at the moment of sending; nothing of it is kept."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kit.errors import UnavailableError
 from kit.identity import ServiceTokens
 from notifier.errors import NothingToSendError, TemporaryError
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Recipient(BaseModel):
@@ -38,17 +40,17 @@ class Directory:
         self._tokens = tokens
         self._timeout_s = timeout_s
 
-    async def owners(self, account_id: UUID) -> list[Recipient]:
-        """The people who own an account."""
-        answer = await self._get(f"/internal/accounts/{account_id}/recipients", params={"role": "owner"})
-        return _Recipients.model_validate(answer).recipients if answer is not None else []
+    async def members(self, account_id: UUID, *, role: str) -> list[Recipient]:
+        """The people who have this role in an account."""
+        answer = await self._get(f"/internal/accounts/{account_id}/recipients", params={"role": role})
+        return _checked(_Recipients, answer).recipients if answer is not None else []
 
     async def message(self, message_id: UUID) -> Recipient:
         """To whom a message of auth's goes, with a link minted by this very question."""
         answer = await self._get(f"/internal/messages/{message_id}", params={})
         if answer is None:
             raise NothingToSendError("auth knows no such message any more")
-        return Recipient.model_validate(answer)
+        return _checked(Recipient, answer)
 
     async def _get(self, path: str, *, params: dict[str, str]) -> Any:
         """The answer's JSON, None for 404. Errors name what happened, never what came."""
@@ -65,3 +67,10 @@ class Directory:
             raise TemporaryError(f"auth answered {error.response.status_code}") from error
         except (httpx2.HTTPError, ValueError) as error:
             raise TemporaryError(f"auth does not answer: {type(error).__name__}") from error
+
+
+def _checked(shape: type[M], answer: Any) -> M:
+    try:
+        return shape.model_validate(answer)
+    except ValidationError:
+        raise TemporaryError("auth's answer has not the agreed shape") from None

@@ -14,9 +14,10 @@ from typing import Final
 import aiosmtplib
 
 from notifier.adapters.rendering import Rendered
-from notifier.errors import PermanentError, TemporaryError
+from notifier.errors import AddressRefusedError, PermanentError, TemporaryError
 
 _ENHANCED_CODE: Final = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b", re.ASCII)
+_NO_SUCH_ADDRESS: Final = frozenset({550, 551, 553})
 _ADDRESS: Final = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
 
 
@@ -41,12 +42,24 @@ class Mailer:
         self._name, self._address = parseaddr(server.sender)
         self._domain = self._address.rpartition("@")[2]
 
-    async def send(self, mail: Rendered, *, to: str, message_id: str, kind: str, now: datetime) -> None:
+    async def send(
+        self,
+        mail: Rendered,
+        *,
+        to: str,
+        message_id: str,
+        kind: str,
+        now: datetime,
+        unsubscribe_url: str | None = None,
+    ) -> None:
         """Hand one mail over; raises `TemporaryError` or `PermanentError`, whose reason names no address.
 
         `message_id` is the same in every attempt, so that a mail handed over twice is recognisable.
         """
         message = self._message(mail, to=to, message_id=message_id, kind=kind, now=now)
+        if unsubscribe_url is not None:
+            message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         server = self._server
         try:
             async with aiosmtplib.SMTP(
@@ -91,7 +104,10 @@ class Mailer:
 
 
 def _recipient_refused(error: aiosmtplib.SMTPRecipientRefused) -> PermanentError | TemporaryError:
-    return _refused("the recipient", error)
+    """A refusal for policy or a full mailbox says nothing about whether the address exists."""
+    refused, enhanced = _refused("the recipient", error), _ENHANCED_CODE.match(error.message)
+    gone = enhanced.group().startswith(("5.1.", "5.2.1")) if enhanced else error.code in _NO_SUCH_ADDRESS
+    return AddressRefusedError(refused.reason) if gone and isinstance(refused, PermanentError) else refused
 
 
 def _refused(what: str, error: aiosmtplib.SMTPResponseException) -> PermanentError | TemporaryError:

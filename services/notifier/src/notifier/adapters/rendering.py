@@ -1,21 +1,31 @@
-"""Mails out of templates: a subject block, a text form and an HTML form for each kind."""
+"""Mails out of templates: one file for each kind and language gives the subject, the text and the HTML form."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
-
-from contracts.money import NANO_PER_CREDIT, Unit
-from notifier.domain import TITLES
-from notifier.errors import PermanentError
-
-_NO_DECIMALS: Final = frozenset(
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"]
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
 )
-_THREE_DECIMALS: Final = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
+
+from notifier.adapters.wording import FILTERS
+from notifier.domain.kinds import KINDS, Audience, title_of
+from notifier.errors import PermanentError, TemplateBrokenError
+
+LANGUAGES: Final = ("en", "de")
+"""The languages that are shipped; the first is what others fall back to."""
+
+_GAPS: Final = re.compile(r"\n{3,}")
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,51 +35,103 @@ class Rendered:
     subject: str
     text: str
     html: str
+    language: str = "en"
 
 
 class Renderer:
-    """Renders the shipped templates; `public_url` makes the links that are not secrets."""
+    """Renders the shipped templates, or in their place those of the operator's `folder`, which is laid out the same.
 
-    def __init__(self, *, public_url: str) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("notifier"),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters |= {"amount": amount, "money": money, "day": day}
-        self._environment.globals |= {"public_url": public_url, "offers_url": f"{public_url}/billing/offers"}
+    `public_url` makes the links that are not secrets.
+    """
 
-    def render(self, kind: str, values: Mapping[str, Any], *, link: str | None = None) -> Rendered:
+    def __init__(self, *, public_url: str, product: str = "Faregate", folder: Path | None = None) -> None:
+        shipped = PackageLoader("notifier")
+        loader: BaseLoader = ChoiceLoader([FileSystemLoader(folder), shipped]) if folder else shipped
+        self._folder = folder
+        self._forms = {
+            form: _environment(loader, is_html=form == "html", public_url=public_url, product=product)
+            for form in ("txt", "html")
+        }
+
+    def render(
+        self,
+        kind: str,
+        values: Mapping[str, Any],
+        *,
+        locale: str | None = None,
+        link: str | None = None,
+        unsubscribe_url: str | None = None,
+    ) -> Rendered:
         """Raises `PermanentError` for a kind without templates, and for a template that cannot be filled."""
-        if kind not in TITLES:
+        if kind not in KINDS:
             raise PermanentError("there is no template for this kind")
-        context = {**values, "link": link, "title": TITLES[kind]}
         try:
-            text = self._environment.get_template(f"{kind}.txt")
-            subject = "".join(text.blocks["subject"](text.new_context(context)))
-            html = self._environment.get_template(f"{kind}.html").render(context)
-            return Rendered(" ".join(subject.split()), text.render(context).strip() + "\n", html)
-        except (TemplateError, KeyError) as error:
+            return self._render(kind, {**values, "link": link, "unsubscribe_url": unsubscribe_url}, _wanted(locale))
+        except (TemplateError, KeyError, TypeError, ValueError) as error:
             raise PermanentError(f"the template cannot be filled: {type(error).__name__}") from None
 
+    def subject(self, kind: str, values: Mapping[str, Any], *, locale: str | None = None) -> str:
+        """One line that says what a notice says; raises as `render` does."""
+        return self.render(kind, {"details": {}, **values}, locale=locale).subject
 
-def amount(value: int, unit: str = Unit.CREDIT) -> str:
-    """An amount in words: `4.9995 credits`, `1,200 tokens`."""
-    if unit != Unit.CREDIT:
-        return f"{value:,} {unit}{'' if value == 1 else 's'}"
-    credit = Decimal(value) / NANO_PER_CREDIT
-    digits = f"{credit.normalize():,f}"
-    return f"{digits} credit{'' if credit == 1 else 's'}"
+    def check(self, samples: Mapping[str, Mapping[str, Any]]) -> None:
+        """Fill every kind in every language; raises `TemplateBrokenError` naming what an operator's template broke."""
+        for kind in KINDS:
+            for language in self.languages():
+                try:
+                    self._render(kind, {**samples[kind], "unsubscribe_url": None}, (language, LANGUAGES[0]))
+                except (TemplateError, KeyError, TypeError, ValueError) as error:
+                    raise TemplateBrokenError(f"{language}/{kind}.j2: {type(error).__name__}: {error}") from error
+
+    def languages(self) -> Sequence[str]:
+        """The shipped ones, and those that the operator's folder adds."""
+        own = sorted(path.name for path in self._folder.iterdir() if path.is_dir()) if self._folder else []
+        return tuple(dict.fromkeys([*LANGUAGES, *own]))
+
+    def _render(self, kind: str, values: Mapping[str, Any], languages: Sequence[str]) -> Rendered:
+        text, language = self._template("txt", kind, languages)
+        filled = self._context("txt", kind, values, language)
+        subject = " ".join("".join(text.blocks["subject"](text.new_context(filled))).split())
+        html, _ = self._template("html", kind, (language,))
+        words = self._context("html", kind, {**values, "title": subject}, language)
+        return Rendered(subject, _GAPS.sub("\n\n", text.render(filled)).strip() + "\n", html.render(words), language)
+
+    def _template(self, form: str, kind: str, languages: Sequence[str]) -> tuple[Template, str]:
+        found = self._forms[form].select_template([f"{language}/{kind}.j2" for language in languages])
+        assert found.name is not None
+        return found, found.name.partition("/")[0]
+
+    def _context(self, form: str, kind: str, values: Mapping[str, Any], language: str) -> dict[str, Any]:
+        environment = self._forms[form]
+        parts = environment.get_template(f"parts.{form}").module
+        words = environment.select_template([f"{language}/words.j2", f"{LANGUAGES[0]}/words.j2"]).module
+        audience = KINDS[kind].audience
+        return {
+            "title": title_of(kind, language=language),
+            **values,
+            "form": f"base.{form}",
+            "language": language,
+            "words": words,
+            "why": getattr(words, Audience(audience).value),
+            **{name: getattr(parts, name) for name in ("p", "facts", "button", "code", "entry")},
+        }
 
 
-def money(minor: int, currency: str) -> str:
-    """An amount of money in the currency's usual digits: `10.00 USD`."""
-    decimals = 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
-    return f"{Decimal(minor).scaleb(-decimals):,.{decimals}f} {currency.upper()}"
+def _environment(loader: BaseLoader, *, is_html: bool, public_url: str, product: str) -> Environment:
+    environment = Environment(
+        loader=loader,
+        autoescape=is_html,  # noqa: S701  # the text form must not be escaped; the HTML form is
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    environment.globals |= {"public_url": public_url, "offers_url": f"{public_url}/billing/offers", "product": product}
+    return environment
 
 
-def day(instant: str) -> str:
-    """The date of an RFC 3339 instant."""
-    return f"{datetime.fromisoformat(instant):%Y-%m-%d}"
+def _wanted(locale: str | None) -> Sequence[str]:
+    """The locale itself, its language, and what everything falls back to; what is no locale is none."""
+    wanted = (locale or "").lower().replace("_", "-")
+    named = [wanted, wanted.partition("-")[0]] if _LANGUAGE.fullmatch(wanted) else []
+    return tuple(dict.fromkeys([*named, LANGUAGES[0]]))

@@ -1,4 +1,4 @@
-"""Notices, the kinds that there are, and when a delivery is tried again."""
+"""Notices, their deliveries, and when one is tried again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,15 +8,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from contracts.billing import SubscriptionChanged
-from contracts.ledger import ThresholdLevel
-
-
-class Audience(StrEnum):
-    """Whom a notice is for; addresses are looked up when it is sent."""
-
-    ACCOUNT = "account"
-    MESSAGE = "message"
-    OPERATORS = "operators"
+from notifier.domain.choosing import Later
+from notifier.domain.kinds import KINDS, Audience, Priority
 
 
 class State(StrEnum):
@@ -26,46 +19,6 @@ class State(StrEnum):
     SENT = "sent"
     FAILED = "failed"
     SKIPPED = "skipped"
-
-
-THRESHOLD_KINDS: Final[Mapping[ThresholdLevel, str]] = {
-    "percent_25": "credit-low-25",
-    "percent_10": "credit-low-10",
-    "empty": "credit-empty",
-}
-
-TITLES: Final[Mapping[str, str]] = {
-    "credit-low-25": "A quarter of your credit is left",
-    "credit-low-10": "A tenth of your credit is left",
-    "credit-empty": "Your credit is used up",
-    "calls-refused": "Calls are being refused",
-    "payment-received": "Payment received",
-    "payment-failed": "A payment failed",
-    "payment-reversed": "A payment was reversed",
-    "subscription-changed": "Your subscription changed",
-    "dlq-grew": "A record was set aside",
-    "verify-email": "Confirm your address",
-    "already-registered": "You already have an account",
-    "reset-password": "Reset your password",
-    "password-changed": "Your password was changed",
-    "new-sign-in": "New sign-in",
-    "token-reused": "A session was ended",
-    "confirm-email-change": "Confirm your change of address",
-    "confirm-new-email": "Confirm your new address",
-    "deletion-requested": "Your account will be deleted",
-    "invitation": "You are invited to a team",
-    "key-leaked": "An API key was found in public",
-    "second-factor-changed": "Your second factor changed",
-    "impersonated": "An operator looks at your account",
-    "magic-link": "Sign in",
-    "sign-in-changed": "Your ways to sign in changed",
-    "send-test": "Test mail",
-}
-"""Every kind that has templates, and what the feed calls it."""
-
-
-def title_of(kind: str) -> str:
-    return TITLES.get(kind) or kind.replace("-", " ").capitalize()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +31,13 @@ class Notice:
     occurred_at: datetime
     account_id: UUID | None = None
     message_id: UUID | None = None
+    user_id: UUID | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def priority(self) -> Priority:
+        kind = KINDS.get(self.kind)
+        return kind.priority if kind else Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +49,7 @@ class Claimed:
     audience: Audience
     account_id: UUID | None
     message_id: UUID | None
+    user_id: UUID | None
     payload: Mapping[str, Any]
     attempts: int
     mailed_to: tuple[UUID, ...]
@@ -115,11 +75,17 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an attempt ended; `mailed_to` names the users (never addresses) who have the mail by now."""
+    """How an attempt ended; `mailed_to` names the users (never addresses) who have the mail by now.
+
+    `newly_mailed` are those of this attempt; `bounced` are the keyed hashes of addresses that were refused for good.
+    """
 
     state: State
     reason: str | None = None
     mailed_to: tuple[UUID, ...] = ()
+    newly_mailed: tuple[UUID, ...] = ()
+    later: tuple[Later, ...] = ()
+    bounced: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,30 +1,37 @@
-"""What the notifier hears; each handler only queues, mails go out after the commit."""
+"""What the notifier hears; each handler only queues, deliveries go out after the commit."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.auth import MessageRequested
+from contracts.auth import ApiKeyChanged, MessageRequested, UserChanged
 from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
-from contracts.gateway import CallsRefused
-from contracts.ledger import ThresholdCrossed
-from contracts.operations import DLQ_GREW, DlqGrew
+from contracts.event import Event
+from contracts.gateway import CallsRefused, ProviderStateChanged
+from contracts.ledger import MarginFell, PeriodClosed, ReconciliationDiffered, ThresholdCrossed
+from contracts.operations import DLQ_GREW
 from kit.consumer import Batch, Consumer
-from notifier.service.notices import Notices
+from notifier.service import preferences
+from notifier.service.noticing.accounts import Notices
+from notifier.service.noticing.operators import OperatorNotices
+
+E = TypeVar("E", bound=Event)
 
 _WAKING: Final = "notifier_waking"
 
 
-def build_consumer(notices: Notices, *, group: str, wake: Callable[[], None]) -> Consumer:
+def build_consumer(notices: Notices, operators: OperatorNotices, *, group: str, wake: Callable[[], None]) -> Consumer:
     """The consumer; `wake` is called when a transaction that may have queued deliveries has ended."""
     consumer = Consumer(group)
 
-    @consumer.on(ThresholdCrossed)
-    async def on_threshold_crossed(session: AsyncSession, event: ThresholdCrossed) -> None:
-        wake_after(session, wake)
-        await notices.queue_threshold(session, event)
+    def hear(event_type: type[E], queue: Callable[[AsyncSession, E], Awaitable[None]]) -> None:
+        async def handler(session: AsyncSession, event: E) -> None:
+            wake_after(session, wake)
+            await queue(session, event)
+
+        consumer.on(event_type)(handler)
 
     @consumer.on_batch(CallsRefused)
     async def on_calls_refused(session: AsyncSession, batch: Batch) -> None:
@@ -33,45 +40,26 @@ def build_consumer(notices: Notices, *, group: str, wake: Callable[[], None]) ->
         for received in batch.received:
             await notices.queue_refusal(session, received.event)
 
-    @consumer.on(MessageRequested)
-    async def on_message_requested(session: AsyncSession, event: MessageRequested) -> None:
-        wake_after(session, wake)
-        await notices.queue_message(session, event)
-
-    _add_billing(consumer, notices, wake)
-    _add_operations(consumer, notices, wake)
+    hear(ThresholdCrossed, notices.queue_threshold)
+    hear(PeriodClosed, notices.queue_period_summary)
+    hear(MessageRequested, notices.queue_message)
+    hear(ApiKeyChanged, notices.queue_new_key)
+    hear(UserChanged, on_user_changed)
+    hear(PaymentSettled, notices.queue_payment_received)
+    hear(PaymentFailed, notices.queue_payment_failed)
+    hear(PaymentReversed, notices.queue_payment_reversed)
+    hear(SubscriptionChanged, notices.queue_subscription_change)
+    hear(ReconciliationDiffered, operators.queue_gap)
+    hear(MarginFell, operators.queue_thin_margin)
+    hear(ProviderStateChanged, operators.queue_provider_state)
+    for grew in DLQ_GREW.values():
+        hear(grew, operators.queue_set_aside)
     return consumer
 
 
-def _add_billing(consumer: Consumer, notices: Notices, wake: Callable[[], None]) -> None:
-    @consumer.on(PaymentSettled)
-    async def on_payment_settled(session: AsyncSession, event: PaymentSettled) -> None:
-        wake_after(session, wake)
-        await notices.queue_payment_received(session, event)
-
-    @consumer.on(PaymentFailed)
-    async def on_payment_failed(session: AsyncSession, event: PaymentFailed) -> None:
-        wake_after(session, wake)
-        await notices.queue_payment_failed(session, event)
-
-    @consumer.on(PaymentReversed)
-    async def on_payment_reversed(session: AsyncSession, event: PaymentReversed) -> None:
-        wake_after(session, wake)
-        await notices.queue_payment_reversed(session, event)
-
-    @consumer.on(SubscriptionChanged)
-    async def on_subscription_changed(session: AsyncSession, event: SubscriptionChanged) -> None:
-        wake_after(session, wake)
-        await notices.queue_subscription_change(session, event)
-
-
-def _add_operations(consumer: Consumer, notices: Notices, wake: Callable[[], None]) -> None:
-    async def on_dlq_grew(session: AsyncSession, event: DlqGrew) -> None:
-        wake_after(session, wake)
-        await notices.queue_operator_alert(session, event)
-
-    for event_type in DLQ_GREW.values():
-        consumer.on(event_type)(on_dlq_grew)
+async def on_user_changed(session: AsyncSession, event: UserChanged) -> None:
+    if event.state == "deleted":
+        await preferences.forget(session, event.user_id)
 
 
 def wake_after(session: AsyncSession, wake: Callable[[], None]) -> None:

@@ -8,8 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from kit import logging
 from kit.backoff import Backoff
 from kit.database import Database
-from notifier.domain import Claimed, Outcome, State
+from notifier.domain.delivering import Claimed, Outcome, State
+from notifier.errors import NothingToSendError, PermanentError, TemporaryError
 from notifier.service.deliveries import Deliveries
+from notifier.service.planning import Planning
 from notifier.service.sending import Sender
 
 log = logging.get(__name__)
@@ -24,10 +26,18 @@ class DeliveryWorker:
     """
 
     def __init__(
-        self, *, database: Database, deliveries: Deliveries, sender: Sender, slots: int = 8, poll_s: float = 1.0
+        self,
+        *,
+        database: Database,
+        deliveries: Deliveries,
+        planning: Planning,
+        sender: Sender,
+        slots: int = 8,
+        poll_s: float = 1.0,
     ) -> None:
         self._database = database
         self._deliveries = deliveries
+        self._planning = planning
         self._sender = sender
         self._slots = slots
         self._poll_s = poll_s
@@ -79,10 +89,27 @@ class DeliveryWorker:
     async def _attempt(self, claimed: Claimed) -> Outcome:
         try:
             async with asyncio.timeout(self._attempt_timeout_s):
-                return await self._sender.attempt(claimed)
+                return await self._mail(claimed)
         except TimeoutError:
-            reason = f"not done within {self._attempt_timeout_s:g} s"
-            return Outcome(state=State.PENDING, reason=reason, mailed_to=claimed.mailed_to)
+            state, reason = State.PENDING, f"not done within {self._attempt_timeout_s:g} s"
+        except NothingToSendError as error:
+            state, reason = State.SKIPPED, error.reason
+        except PermanentError as error:
+            state, reason = State.FAILED, error.reason
+        except TemporaryError as error:
+            state, reason = State.PENDING, error.reason
+        except (SQLAlchemyError, OSError) as error:
+            state, reason = State.PENDING, f"the database does not answer: {type(error).__name__}"
+        return Outcome(state=state, reason=reason, mailed_to=claimed.mailed_to)
+
+    async def _mail(self, claimed: Claimed) -> Outcome:
+        """No transaction is open while auth or the mail server is waited for."""
+        async with self._database.reading() as session:
+            choices = await self._planning.choices(session, claimed)
+        recipients = await self._sender.recipients(claimed, choices)
+        async with self._database.reading() as session:
+            plan = await self._planning.plan(session, claimed, recipients, choices=choices)
+        return await self._sender.send(claimed, plan)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)

@@ -1,20 +1,24 @@
-"""All SQL of the notifier."""
+"""Deliveries: queued once, claimed, settled, listed."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.billing import SubscriptionChanged
-from notifier.domain import Audience, Claimed, Delivery, KnownSubscription, Notice, Outcome, State
-from notifier.tables import DeliveryRow, SubscriptionRow
+from notifier.domain.delivering import Claimed, Delivery, Notice, Outcome, State
+from notifier.domain.kinds import Audience
+from notifier.tables import DeliveryRow, DigestItemRow
 
 Position = tuple[datetime, UUID]
 
 
-async def insert_delivery(session: AsyncSession, notice: Notice, *, delivery_id: UUID, now: datetime) -> bool:
+async def insert_delivery(
+    session: AsyncSession, notice: Notice, *, delivery_id: UUID, now: datetime, due_at: datetime | None = None
+) -> bool:
     """False when a delivery with this dedupe key is there already."""
     inserted = await session.execute(
         insert(DeliveryRow)
@@ -25,10 +29,12 @@ async def insert_delivery(session: AsyncSession, notice: Notice, *, delivery_id:
             audience=notice.audience,
             account_id=notice.account_id,
             message_id=notice.message_id,
+            user_id=notice.user_id,
+            priority=notice.priority,
             payload=dict(notice.payload),
             occurred_at=notice.occurred_at,
             created_at=now,
-            next_attempt_at=now,
+            next_attempt_at=due_at or now,
         )
         .on_conflict_do_nothing(index_elements=["dedupe_key"])
         .returning(DeliveryRow.id)
@@ -39,11 +45,11 @@ async def insert_delivery(session: AsyncSession, notice: Notice, *, delivery_id:
 async def lock_due_deliveries(
     session: AsyncSession, *, now: datetime, leased_until: datetime, limit: int
 ) -> list[Claimed]:
-    """Claim due deliveries for one attempt, oldest due first; another worker skips them until the lease ends."""
+    """Claim due deliveries for one attempt, the urgent ones first; another worker skips them until the lease ends."""
     due = (
         select(DeliveryRow.id)
         .where(DeliveryRow.state == State.PENDING, DeliveryRow.next_attempt_at <= now)
-        .order_by(DeliveryRow.next_attempt_at)
+        .order_by(DeliveryRow.priority, DeliveryRow.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("due")
@@ -65,6 +71,7 @@ def _claimed(row: DeliveryRow) -> Claimed:
         audience=Audience(row.audience),
         account_id=row.account_id,
         message_id=row.message_id,
+        user_id=row.user_id,
         payload=row.payload,
         attempts=row.attempts,
         mailed_to=tuple(row.mailed_to),
@@ -94,13 +101,6 @@ async def update_delivery(
         .returning(DeliveryRow.id)
     )
     return updated.first() is not None
-
-
-async def list_account_deliveries(
-    session: AsyncSession, account_id: UUID, *, after: Position | None, limit: int
-) -> list[Delivery]:
-    """An account's deliveries, newest first."""
-    return await _list(session, select(DeliveryRow).where(DeliveryRow.account_id == account_id), after, limit=limit)
 
 
 async def list_deliveries(
@@ -146,28 +146,23 @@ async def count_pending(session: AsyncSession) -> tuple[int, datetime | None]:
     return int(row[0]), row[1]
 
 
-async def find_subscription(session: AsyncSession, subscription_id: str) -> KnownSubscription | None:
-    row = await session.get(SubscriptionRow, subscription_id, with_for_update=True)
-    if row is None:
-        return None
-    return KnownSubscription(
-        version=row.version,
-        plan_id=row.plan_id,
-        status=row.status,
-        cancel_at_period_end=row.cancel_at_period_end,
-    )
+async def find_delivery_id(session: AsyncSession, dedupe_key: str) -> UUID | None:
+    return await session.scalar(select(DeliveryRow.id).where(DeliveryRow.dedupe_key == dedupe_key))
 
 
-async def insert_subscription(session: AsyncSession, event: SubscriptionChanged) -> None:
-    """Keep what the event says, in place of what was known."""
-    values = {
-        "version": event.version,
-        "plan_id": event.plan_id,
-        "status": event.status,
-        "cancel_at_period_end": event.cancel_at_period_end,
-    }
-    await session.execute(
-        insert(SubscriptionRow)
-        .values(subscription_id=event.subscription_id, **values)
-        .on_conflict_do_update(index_elements=["subscription_id"], set_=values)
+async def insert_digest_item(session: AsyncSession, digest_id: UUID, notice_id: UUID) -> None:
+    values = {"digest_id": digest_id, "notice_id": notice_id}
+    await session.execute(insert(DigestItemRow).values(**values).on_conflict_do_nothing())
+
+
+async def list_digest_items(
+    session: AsyncSession, digest_id: UUID
+) -> Sequence[tuple[str, Mapping[str, Any], datetime]]:
+    """Kind, payload and instant of what a digest tells, oldest first."""
+    rows = await session.execute(
+        select(DeliveryRow.kind, DeliveryRow.payload, DeliveryRow.occurred_at)
+        .join(DigestItemRow, DigestItemRow.notice_id == DeliveryRow.id)
+        .where(DigestItemRow.digest_id == digest_id)
+        .order_by(DeliveryRow.occurred_at, DeliveryRow.id)
     )
+    return [(row.kind, row.payload, row.occurred_at) for row in rows]

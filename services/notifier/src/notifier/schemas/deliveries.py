@@ -1,30 +1,11 @@
-"""What the HTTP routes answer; no answer holds an address."""
+"""A delivery as operators see it; no answer holds an address."""
 
 from datetime import datetime
 from uuid import UUID
 
 from kit.http import ResponseModel
-from notifier.domain import Audience, Delivery, State, title_of
-
-
-class Notification(ResponseModel):
-    """A notice as its account sees it."""
-
-    id: UUID
-    kind: str
-    title: str
-    created_at: datetime
-    state: State
-
-    @classmethod
-    def of(cls, delivery: Delivery) -> "Notification":
-        return cls(
-            id=delivery.id,
-            kind=delivery.kind,
-            title=title_of(delivery.kind),
-            created_at=delivery.created_at,
-            state=delivery.state,
-        )
+from notifier.domain.delivering import Delivery, State
+from notifier.domain.kinds import Audience, title_of
 
 
 class DeliveryReport(ResponseModel):

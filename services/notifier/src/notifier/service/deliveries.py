@@ -4,17 +4,19 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.notifier import DeliveryFailed
 from kit import logging, outbox
 from kit.clock import Clock
-from kit.ids import fact_id
-from notifier import metrics, repository
-from notifier.domain import TITLES, Claimed, Delivery, Outcome, Patience, State
-from notifier.repository import Position
+from kit.ids import fact_id, uuid7
+from notifier import metrics
+from notifier.domain.choosing import DIGEST, Later, hour_of
+from notifier.domain.delivering import Claimed, Delivery, Notice, Outcome, Patience, State
+from notifier.domain.kinds import KINDS, Audience
+from notifier.repository import deliveries, people
+from notifier.repository.deliveries import Position
 
 log = logging.get(__name__)
 
@@ -28,12 +30,13 @@ class Deliveries:
     clock: Clock
     patience: Patience
     lease_s: float
+    suppress_s: float = 30 * 86_400.0
 
     async def claim(self, session: AsyncSession, *, limit: int) -> list[Claimed]:
         """Take due deliveries for one attempt each."""
         now = self.clock.now()
         leased_until = now + timedelta(seconds=self.lease_s)
-        return await repository.lock_due_deliveries(session, now=now, leased_until=leased_until, limit=limit)
+        return await deliveries.lock_due_deliveries(session, now=now, leased_until=leased_until, limit=limit)
 
     async def settle(self, session: AsyncSession, claimed: Claimed, outcome: Outcome) -> None:
         """Write down how an attempt ended; a failure for good is published."""
@@ -45,21 +48,47 @@ class Deliveries:
                 state=State.FAILED,
                 reason=f"given up after {claimed.attempts} attempts: {outcome.reason}",
                 mailed_to=outcome.mailed_to,
+                newly_mailed=outcome.newly_mailed,
+                later=outcome.later,
+                bounced=outcome.bounced,
             )
-        if not await repository.update_delivery(session, claimed, outcome, now=now, next_attempt_at=next_attempt_at):
+        if not await deliveries.update_delivery(session, claimed, outcome, now=now, next_attempt_at=next_attempt_at):
             log.warning("notifier.lease_lost", delivery_id=str(claimed.id), attempt=claimed.attempts)
             return
+        await people.count_mails(session, outcome.newly_mailed, hour=hour_of(now))
+        until = now + timedelta(seconds=self.suppress_s)
+        await people.upsert_suppressed(session, outcome.bounced, cause="bounce", now=now, until=until)
+        for later in outcome.later:
+            await self._queue_later(session, claimed, later)
         self._report(claimed, outcome)
         if outcome.state == State.FAILED:
             await outbox.add(session, self._failed(claimed, reason=outcome.reason or "unknown"))
 
     async def measure_backlog(self, session: AsyncSession) -> None:
-        count, since = await repository.count_pending(session)
+        count, since = await deliveries.count_pending(session)
         metrics.PENDING.set(count)
         metrics.PENDING_AGE.set((self.clock.now() - since).total_seconds() if since else 0.0)
 
+    async def _queue_later(self, session: AsyncSession, claimed: Claimed, later: Later) -> None:
+        """A row of its own for one person: the notice again after the night, or the digest that tells it."""
+        now, place = self.clock.now(), f"{claimed.account_id}:{later.user_id}:{later.at.isoformat()}"
+        notice = Notice(
+            dedupe_key=f"digest:{place}" if later.is_digest else f"later:{claimed.id}:{later.user_id}",
+            kind=DIGEST if later.is_digest else claimed.kind,
+            audience=Audience.ACCOUNT,
+            occurred_at=claimed.occurred_at,
+            account_id=claimed.account_id,
+            user_id=later.user_id,
+            payload={} if later.is_digest else claimed.payload,
+        )
+        row_id = uuid7(self.clock)
+        if not await deliveries.insert_delivery(session, notice, delivery_id=row_id, now=now, due_at=later.at):
+            row_id = await deliveries.find_delivery_id(session, notice.dedupe_key) or row_id
+        if later.is_digest:
+            await deliveries.insert_digest_item(session, row_id, claimed.id)
+
     def _report(self, claimed: Claimed, outcome: Outcome) -> None:
-        kind = claimed.kind if claimed.kind in TITLES else "other"
+        kind = claimed.kind if claimed.kind in KINDS else "other"
         metrics.DELIVERIES.labels(kind, outcome.state.value).inc()
         if outcome.state == State.SENT:
             metrics.MAIL_SECONDS.observe((self.clock.now() - claimed.occurred_at).total_seconds())
@@ -85,15 +114,8 @@ class Deliveries:
         )
 
 
-async def list_account_deliveries(
-    session: AsyncSession, account_id: UUID, *, after: Position | None, limit: int
-) -> list[Delivery]:
-    """An account's deliveries, newest first."""
-    return await repository.list_account_deliveries(session, account_id, after=after, limit=limit)
-
-
 async def list_deliveries(
     session: AsyncSession, *, state: State | None, after: Position | None, limit: int
 ) -> list[Delivery]:
     """Everyone's deliveries with their reasons, newest first; for operators."""
-    return await repository.list_deliveries(session, state=state, after=after, limit=limit)
+    return await deliveries.list_deliveries(session, state=state, after=after, limit=limit)

@@ -1,28 +1,34 @@
-"""The notifier's rows: what is to be mailed, and what was last known of subscriptions."""
+"""What is to be told, to whom, and how far that is."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, CheckConstraint, DateTime, Index, Integer, MetaData, Text, Uuid, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from kit.tables import NAMING, inbox_table, outbox_table, parked_table
-
-
-class Base(DeclarativeBase):
-    """Every table of the notifier."""
-
-    metadata = MetaData(naming_convention=NAMING)
-
-
-for machinery_table in (outbox_table, inbox_table, parked_table):
-    machinery_table.to_metadata(Base.metadata)
+from notifier.tables.base import Base
 
 
 class DeliveryRow(Base):
-    """One mail to send, or sent; never an address or a link, only whom to ask auth about."""
+    """A notice and its sending; never an address or a link, only whom to ask auth about.
+
+    With an account and a user it is for that one person: held back over night, or a digest.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -34,8 +40,10 @@ class DeliveryRow(Base):
             name="audience_named",
         ),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
-        Index("ix_delivery_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+        CheckConstraint("priority BETWEEN 0 AND 3", name="priority_known"),
+        Index("ix_delivery_waiting", "priority", "next_attempt_at", postgresql_where=text("state = 'pending'")),
         Index("ix_delivery_feed", "account_id", "created_at", "id"),
+        Index("ix_delivery_person", "user_id", "created_at", "id", postgresql_where=text("user_id IS NOT NULL")),
         Index("ix_delivery_newest", "created_at", "id"),
     )
 
@@ -45,6 +53,8 @@ class DeliveryRow(Base):
     audience: Mapped[str] = mapped_column(Text)
     account_id: Mapped[UUID | None] = mapped_column(Uuid)
     message_id: Mapped[UUID | None] = mapped_column(Uuid)
+    user_id: Mapped[UUID | None] = mapped_column(Uuid)
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="2")
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     state: Mapped[str] = mapped_column(Text, server_default="pending")
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -66,3 +76,12 @@ class SubscriptionRow(Base):
     plan_id: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text)
     cancel_at_period_end: Mapped[bool] = mapped_column(Boolean)
+
+
+class DigestItemRow(Base):
+    """A notice that a digest will tell."""
+
+    __tablename__ = "digest_item"
+
+    digest_id: Mapped[UUID] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
+    notice_id: Mapped[UUID] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)

@@ -1,50 +1,64 @@
-"""From events to deliveries: one row per fact worth a mail; nothing is sent here."""
+"""From events to notices for customers: one per fact worth telling; nothing is sent here."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from contracts.auth import MessageRequested
+from contracts.auth import ApiKeyChanged, MessageRequested
 from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
 from contracts.gateway import CallsRefused
-from contracts.ledger import ThresholdCrossed
-from contracts.operations import DlqGrew
-from kit import logging
-from kit.clock import Clock
-from kit.ids import uuid7
-from notifier import metrics, repository
-from notifier.domain import THRESHOLD_KINDS, UNFINISHED, Audience, Notice
+from contracts.ledger import PeriodClosed, ThresholdCrossed
+from notifier.domain.delivering import UNFINISHED, Notice
+from notifier.domain.kinds import Audience, threshold_kind
+from notifier.repository import subscriptions
+from notifier.service.noticing.queue import NoticeQueue
 
-log = logging.get(__name__)
+OUR_FAULT: Final = frozenset({"unavailable", "too_many_unconfirmed", "amount_too_large"})
+NEEDS_CONFIRMATION: Final = "authentication_required"
 
-
-_AccountEvent = ThresholdCrossed | CallsRefused | PaymentSettled | PaymentFailed | PaymentReversed | SubscriptionChanged
+_AccountEvent = (
+    ThresholdCrossed
+    | CallsRefused
+    | PaymentSettled
+    | PaymentFailed
+    | PaymentReversed
+    | SubscriptionChanged
+    | PeriodClosed
+    | ApiKeyChanged
+)
 
 
 class Notices:
     """Queues a delivery for each event that people should hear of, in the event's own transaction."""
 
-    def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, queue: NoticeQueue) -> None:
+        self._queue = queue
 
     async def queue_threshold(self, session: AsyncSession, event: ThresholdCrossed) -> None:
-        kind = THRESHOLD_KINDS[event.level]
-        await self._queue(
+        """Once per level and arming: the event's id is made from them."""
+        await self._queue.add(
             session,
             _for_account(
                 event,
-                kind=kind,
-                key=f"{event.account_id}:{event.unit}:{event.arming}",
+                kind=threshold_kind(event.level, available=event.available),
+                key=str(event.id),
+                level=event.level,
                 unit=event.unit,
                 base=event.base,
                 available=event.available,
+                at=event.at,
             ),
         )
 
     async def queue_refusal(self, session: AsyncSession, event: CallsRefused) -> None:
-        """Once per account, reason and arming, whichever gateway says it and however often."""
+        """Once per account, reason and arming, whichever gateway says it and however often.
+
+        What our own faults refuse is no business of the customer's.
+        """
+        if event.reason in OUR_FAULT:
+            return
         key = f"{event.account_id}:{event.reason}:{event.arming}"
-        await self._queue(
+        await self._queue.add(
             session,
             _for_account(
                 event,
@@ -64,11 +78,12 @@ class Notices:
             audience=Audience.MESSAGE,
             occurred_at=event.time,
             message_id=event.message_id,
+            user_id=event.user_id,
         )
-        await self._queue(session, notice)
+        await self._queue.add(session, notice)
 
     async def queue_payment_received(self, session: AsyncSession, event: PaymentSettled) -> None:
-        await self._queue(
+        await self._queue.add(
             session,
             _for_account(
                 event,
@@ -87,11 +102,11 @@ class Notices:
 
     async def queue_payment_failed(self, session: AsyncSession, event: PaymentFailed) -> None:
         # A subscription's payment may fail several times under one id; each try is news, so the event's id is the key.
-        await self._queue(
+        await self._queue.add(
             session,
             _for_account(
                 event,
-                kind="payment-failed",
+                kind="payment-action" if event.reason == NEEDS_CONFIRMATION else "payment-failed",
                 key=str(event.id),
                 payment_kind=event.kind,
                 offer=event.offer_id,
@@ -102,7 +117,7 @@ class Notices:
         )
 
     async def queue_payment_reversed(self, session: AsyncSession, event: PaymentReversed) -> None:
-        await self._queue(
+        await self._queue.add(
             session,
             _for_account(
                 event,
@@ -117,13 +132,13 @@ class Notices:
 
     async def queue_subscription_change(self, session: AsyncSession, event: SubscriptionChanged) -> None:
         """A delivery when plan, status or the announced end changed; older versions change nothing."""
-        known = await repository.find_subscription(session, event.subscription_id)
+        known = await subscriptions.find_subscription(session, event.subscription_id)
         if known is not None and event.version <= known.version:
             return
-        await repository.insert_subscription(session, event)
+        await subscriptions.insert_subscription(session, event)
         worth_telling = event.status not in UNFINISHED if known is None else known.worth_telling(event)
         if worth_telling:
-            await self._queue(
+            await self._queue.add(
                 session,
                 _for_account(
                     event,
@@ -137,35 +152,41 @@ class Notices:
                 ),
             )
 
-    async def queue_operator_alert(self, session: AsyncSession, event: DlqGrew) -> None:
-        """Each record is logged and counted; one mail per service, topic and hour, so that a flood stays one mail."""
-        service = event.type.partition(".")[0]
-        metrics.OPERATOR_ALERTS.labels(service).inc()
-        log.error(
-            "notifier.dlq_grew",
-            origin=service,
-            topic=event.topic,
-            partition=event.partition,
-            offset=event.offset,
-            reason=event.reason,
+    async def queue_period_summary(self, session: AsyncSession, event: PeriodClosed) -> None:
+        await self._queue.add(
+            session,
+            _for_account(
+                event,
+                kind="period-summary",
+                key=str(event.id),
+                plan=event.plan_id,
+                unit=event.unit,
+                period_start=event.period_start.isoformat(),
+                period_end=event.period_end.isoformat(),
+                granted=event.granted,
+                used=event.used,
+                rolled_over=event.rolled_over,
+                expired=event.expired,
+                overage_nano=event.overage_nano,
+                calls=event.calls,
+            ),
         )
-        notice = Notice(
-            dedupe_key=f"dlq-grew:{service}:{event.topic}:{event.time:%Y-%m-%dT%H}",
-            kind="dlq-grew",
-            audience=Audience.OPERATORS,
-            occurred_at=event.time,
-            payload={
-                "origin": service,
-                "topic": event.topic,
-                "partition": event.partition,
-                "offset": event.offset,
-                "reason": event.reason,
-            },
-        )
-        await self._queue(session, notice)
 
-    async def _queue(self, session: AsyncSession, notice: Notice) -> None:
-        await repository.insert_delivery(session, notice, delivery_id=uuid7(self._clock), now=self._clock.now())
+    async def queue_new_key(self, session: AsyncSession, event: ApiKeyChanged) -> None:
+        """A key's first version is its making; the later ones are told where they matter."""
+        if event.version != 1 or event.state != "active":
+            return
+        await self._queue.add(
+            session,
+            _for_account(
+                event,
+                kind="key-created",
+                key=str(event.api_key_id),
+                key_id=str(event.api_key_id),
+                made_at=event.time.isoformat(),
+                expires_at=event.expires_at.isoformat() if event.expires_at else None,
+            ),
+        )
 
 
 def _for_account(event: _AccountEvent, *, kind: str, key: str, **payload: Any) -> Notice:

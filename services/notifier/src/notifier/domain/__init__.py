@@ -1,0 +1,1 @@
+"""Pure rules: the kinds of notices, and when a delivery goes out."""

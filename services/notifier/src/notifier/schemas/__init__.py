@@ -1,0 +1,1 @@
+"""What the HTTP routes take and answer; no answer holds an address."""

@@ -1,0 +1,1 @@
+"""From events to notices, each once per fact."""
