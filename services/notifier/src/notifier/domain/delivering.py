@@ -54,7 +54,7 @@ class Claimed:
     attempts: int
     mailed_to: tuple[UUID, ...]
     occurred_at: datetime
-    created_at: datetime
+    trying_since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Delays double from `first_s` to `most_s`; a delivery older than `give_up_after_s` is not tried again."""
+    """Delays double from `first_s` to `most_s`; what has been tried for `give_up_after_s` is given up."""
 
     first_s: float = 1.0
     most_s: float = 300.0
@@ -101,8 +101,8 @@ class Patience:
         longest = min(self.most_s, self.first_s * 2.0 ** min(attempts - 1, 30))
         return longest * (1 - jitter / 2)
 
-    def ends(self, created_at: datetime, *, next_attempt_at: datetime) -> bool:
-        return next_attempt_at > created_at + timedelta(seconds=self.give_up_after_s)
+    def ends(self, trying_since: datetime, *, next_attempt_at: datetime) -> bool:
+        return next_attempt_at > trying_since + timedelta(seconds=self.give_up_after_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ async def insert_delivery(
             payload=dict(notice.payload),
             occurred_at=notice.occurred_at,
             created_at=now,
+            trying_since=due_at or now,
             next_attempt_at=due_at or now,
         )
         .on_conflict_do_nothing(index_elements=["dedupe_key"])
@@ -76,7 +77,7 @@ def _claimed(row: DeliveryRow) -> Claimed:
         attempts=row.attempts,
         mailed_to=tuple(row.mailed_to),
         occurred_at=row.occurred_at,
-        created_at=row.created_at,
+        trying_since=row.trying_since,
     )
 
 
@@ -136,13 +137,10 @@ def _delivery(row: DeliveryRow) -> Delivery:
     )
 
 
-async def count_pending(session: AsyncSession) -> tuple[int, datetime | None]:
-    """How many deliveries are not settled, and since when the oldest waits."""
-    row = (
-        await session.execute(
-            select(func.count(), func.min(DeliveryRow.created_at)).where(DeliveryRow.state == State.PENDING)
-        )
-    ).one()
+async def count_pending(session: AsyncSession, *, now: datetime) -> tuple[int, datetime | None]:
+    """How many deliveries should have gone out and have not, and since when the oldest waits."""
+    waiting = (DeliveryRow.state == State.PENDING, DeliveryRow.trying_since <= now)
+    row = (await session.execute(select(func.count(), func.min(DeliveryRow.trying_since)).where(*waiting))).one()
     return int(row[0]), row[1]
 
 

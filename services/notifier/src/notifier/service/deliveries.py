@@ -43,7 +43,7 @@ class Deliveries:
         now = self.clock.now()
         delay_s = self.patience.delay_s(claimed.attempts, jitter=random.random())  # noqa: S311  # spreads retries
         next_attempt_at = now + timedelta(seconds=delay_s)
-        if outcome.state == State.PENDING and self.patience.ends(claimed.created_at, next_attempt_at=next_attempt_at):
+        if outcome.state == State.PENDING and self.patience.ends(claimed.trying_since, next_attempt_at=next_attempt_at):
             outcome = Outcome(
                 state=State.FAILED,
                 reason=f"given up after {claimed.attempts} attempts: {outcome.reason}",
@@ -65,7 +65,7 @@ class Deliveries:
             await outbox.add(session, self._failed(claimed, reason=outcome.reason or "unknown"))
 
     async def measure_backlog(self, session: AsyncSession) -> None:
-        count, since = await deliveries.count_pending(session)
+        count, since = await deliveries.count_pending(session, now=self.clock.now())
         metrics.PENDING.set(count)
         metrics.PENDING_AGE.set((self.clock.now() - since).total_seconds() if since else 0.0)
 
