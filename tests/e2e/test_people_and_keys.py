@@ -73,7 +73,7 @@ async def test_a_leaked_key_is_refused_and_its_owner_told_by_mail(product: Produ
         return (await _call(customer, customer.api_key)).status_code == 401
 
     async def told() -> bool:
-        return any("API key" in one["subject"] for one in await customer.mails())
+        return any(one["subject"] == "An API key was found in public" for one in await customer.mails())
 
     await until("the refusal of the leaked key", refused, timeout_s=5)
     await until("the mail about the leaked key", told)

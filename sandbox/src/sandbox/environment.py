@@ -87,7 +87,10 @@ class Environments:
             "billing": {
                 "FAREGATE_BILLING_STRIPE_POLL_S": "0" if self.selection.has_stripe_stand_in else str(STRIPE_POLL_S)
             },
-            "notifier": {"FAREGATE_NOTIFIER_MAIL_FROM": "Faregate <no-reply@example.com>"},
+            "notifier": {
+                "FAREGATE_NOTIFIER_MAIL_FROM": "Faregate <no-reply@example.com>",
+                "FAREGATE_NOTIFIER_ENDPOINTS_MAY_BE_LOCAL": "true",
+            },
         }
         found = defaults.get(name, {})
         if name in ("ledger", "billing") and self.selection.has_provider_stand_in:

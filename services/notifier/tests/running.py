@@ -187,6 +187,14 @@ async def until(there: Callable[[], Awaitable[T]], timeout_s: float = 15) -> T:
         return found
 
 
+async def make_due(around: Surroundings, account_id: UUID) -> None:
+    """The night is over, the digest's time has come, the pause before the next attempt is past."""
+    async with around.database.transaction() as session:
+        waiting = "account_id = :account AND state = 'pending'"
+        query = f"UPDATE delivery SET next_attempt_at = now(), trying_since = now() WHERE {waiting}"  # noqa: S608
+        await session.execute(text(query), {"account": account_id})
+
+
 async def published_failures(kafka_records: KafkaRecords, delivery_id: UUID) -> list[dict[str, object]]:
     """What was published about a delivery, once something was."""
 

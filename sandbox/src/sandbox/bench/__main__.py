@@ -1,6 +1,6 @@
 """`make bench`: measure, print ratios, write build/bench.json; exit 1 when a must is missed.
 
-python -m sandbox.bench [latency|gateway|streams|memory|known|ledger|ledger-large|tls|scaling]...
+python -m sandbox.bench [latency|gateway|streams|memory|known|notices|ledger|ledger-large|tls|scaling]...
 
 All but `ledger-large` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot, ledger-visible,
 ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind.
@@ -20,6 +20,7 @@ from sandbox.bench.known import known_figures
 from sandbox.bench.latency import latency_figures
 from sandbox.bench.ledger import FIGURES, LARGE_FIGURES, large_ledger_figures, ledger_figures
 from sandbox.bench.memory import memory_figures
+from sandbox.bench.notices import notice_figures
 from sandbox.bench.product import Measured, Say, measured_product
 from sandbox.bench.scaling import scaling_figures
 from sandbox.bench.streams import stream_figures
@@ -37,6 +38,7 @@ PARTS: Final[dict[str, Part]] = {
     "streams": stream_figures,
     "memory": memory_figures,
     "known": known_figures,
+    "notices": notice_figures,
     "ledger": ledger_figures,
 }
 NAMED: Final[dict[str, Part]] = {

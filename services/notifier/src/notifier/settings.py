@@ -24,7 +24,7 @@ OrUnset = BeforeValidator(lambda value: value or None)
 class NotifierSettings(ServiceSettings):
     """`smtp_starttls` unset takes TLS when the server offers it; with a user name it must.
 
-    `secret_key` unset: the service secret serves in its place, and links and hashes of before end when that changes.
+    `secret_key` unset: the service secret serves in its place; when that changes, old links, hashes and seals end.
     """
 
     model_config = SettingsConfigDict(env_prefix="FAREGATE_NOTIFIER_", hide_input_in_errors=True)
@@ -44,6 +44,8 @@ class NotifierSettings(ServiceSettings):
     operator_mail: Annotated[MailAddress | None, OrUnset] = None
     secret_key: Annotated[SecretStr | None, OrUnset] = None
     bounce_token: Annotated[SecretStr | None, OrUnset] = None
+    endpoints_may_be_local: bool = False
+    endpoint_slots: int = Field(16, ge=1)
     mails_per_hour: int = Field(20, ge=1)
     consumer_group: str = "notifier"
     delivery_slots: int = Field(8, ge=1)
@@ -51,13 +53,15 @@ class NotifierSettings(ServiceSettings):
     give_up_after_s: float = Field(86_400.0, gt=0)
 
     def secret(self) -> str:
-        """What the keys for unsubscribe links and address hashes are derived from."""
+        """What the keys for links, hashes of addresses and sealed endpoints are derived from."""
         return (self.secret_key or self.service_secret).get_secret_value()
 
     @model_validator(mode="after")
-    def _a_password_travels_encrypted(self) -> "NotifierSettings":
+    def _what_is_safe_in_the_sandbox_only(self) -> "NotifierSettings":
         if (self.smtp_username is None) != (self.smtp_password is None):
             raise ValueError("FAREGATE_NOTIFIER_SMTP_USERNAME and FAREGATE_NOTIFIER_SMTP_PASSWORD go together")
+        if self.endpoints_may_be_local and self.environment == "production":
+            raise ValueError("FAREGATE_NOTIFIER_ENDPOINTS_MAY_BE_LOCAL may be set in the sandbox only")
         if self.smtp_username and self.smtp_starttls is False and self.environment == "production":
             raise ValueError("FAREGATE_NOTIFIER_SMTP_STARTTLS may not be off when there is a password")
         return self

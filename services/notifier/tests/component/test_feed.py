@@ -102,6 +102,11 @@ class Stream:
     def __init__(self, answer: httpx2.Response) -> None:
         self._lines = answer.aiter_lines()
 
+    async def begun(self) -> None:
+        """From now on nothing is missed."""
+        async with asyncio.timeout(10):
+            assert (await anext(self._lines)).startswith(":")
+
     async def next(self) -> tuple[str, dict[str, object]]:
         """Id and data of the next event."""
         found: dict[str, str] = {}
@@ -134,18 +139,12 @@ async def streaming(
             ):
                 assert answer.status_code == 200
                 assert answer.headers["content-type"].startswith("text/event-stream")
-                await watched(notifier)
-                yield Stream(answer)
+                stream = Stream(answer)
+                await stream.begun()
+                yield stream
         finally:
             server.should_exit = True
             await task
-
-
-async def watched(notifier: Notifier) -> None:
-    async def there() -> bool:
-        return "faregate_notifier_streams 1.0" in (await notifier.client.get("/metrics")).text
-
-    await until(there)
 
 
 async def test_a_stream_tells_what_comes_and_is_taken_up_again_where_it_ended(

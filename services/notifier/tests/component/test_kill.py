@@ -1,13 +1,23 @@
 """`kill -9` loses no delivery; what it may do is send one twice, recognisably."""
 
 import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable
 from signal import SIGKILL, SIGTERM
 from uuid import UUID, uuid4
 
+import pytest
 from services.notifier.tests import factories
+from services.notifier.tests.receiver import receiving
 from services.notifier.tests.running import Surroundings, own_process, until
 from services.notifier.tests.stand_in_auth import StandInAuth
 from sqlalchemy import text
+
+from kit.clock import SystemClock
+from notifier.app import create_endpoints
+from notifier.service.endpoints import Wanted
+from notifier.settings import NotifierSettings
 
 
 async def test_kill_9_in_the_middle_of_sending_loses_no_delivery(surround, auth: StandInAuth) -> None:
@@ -64,6 +74,62 @@ async def test_sigterm_settles_what_is_on_its_way(surround, auth: StandInAuth, a
         assert len(await around.mails(address)) == 1
 
 
+async def test_kill_9_at_random_points_loses_nothing_and_repeats_only_what_can_be_recognised(
+    surround, auth: StandInAuth
+) -> None:
+    await kill_again_and_again(surround, auth, kills=2, notices=40)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+async def test_twenty_kills_at_random_points_lose_nothing_and_repeat_only_what_can_be_recognised(
+    surround, auth: StandInAuth
+) -> None:
+    await kill_again_and_again(surround, auth, kills=20, notices=400)
+
+
+async def kill_again_and_again(surround, auth: StandInAuth, *, kills: int, notices: int) -> None:
+    """Each notice is a mail and a request to an endpoint."""
+    chance, slots = random.Random(kills), 4
+    accounts = {auth.account(one): one for one in (f"kill-{uuid4().hex}@mail.example" for _ in range(notices))}
+    async with surround() as around, receiving() as receiver:
+        changed = {"lease_s": 2, "delivery_slots": slots, "endpoint_slots": slots, "endpoints_may_be_local": True}
+        async with own_process(around, **changed) as process:
+            await add_endpoints(around, accounts, receiver.url)
+            await around.deliver(*(factories.payment_settled(one) for one in accounts))
+            await until(lambda: around.rows("state = 'sent'"))
+            await asyncio.sleep(chance.uniform(0, 0.3))
+            await process.stop(SIGKILL)
+        for _ in range(kills - 1):
+            async with own_process(around, **changed) as process:
+                await asyncio.sleep(chance.uniform(0, 0.8))
+                await process.stop(SIGKILL)
+        async with own_process(around, **changed):
+            await all_sent(around, 2 * notices)
+
+        repeated = [await recognised(around, address) for address in accounts.values()]
+        ids = Counter(got.headers["webhook-id"] for got in receiver.got)
+        assert len(ids) == notices
+        assert sum(repeated) <= kills * slots
+        assert sum(ids.values()) - notices <= kills * slots
+
+
+async def recognised(around: Surroundings, address: str) -> int:
+    """How many copies of the one mail came too many; all of them carry one Message-ID."""
+    mails = await around.mails(address)
+    read = [await around.read(mail) for mail in mails] if len(mails) > 1 else []
+    assert len({mail["headers"]["Message-ID"] for mail in read}) <= 1
+    return len(mails) - 1
+
+
+async def add_endpoints(around: Surroundings, accounts: Iterable[UUID], url: str) -> None:
+    settings = NotifierSettings(**around.settings, endpoints_may_be_local=True)
+    endpoints = create_endpoints(settings, clock=SystemClock())
+    async with around.database.transaction() as session:
+        for account_id in accounts:
+            await endpoints.make(session, account_id, Wanted(channel="webhook", url=url))
+
+
 async def lock(session, delivery_id: UUID) -> None:
     await session.execute(text("SELECT 1 FROM delivery WHERE id = :id FOR UPDATE"), {"id": delivery_id})
 
@@ -72,4 +138,4 @@ async def all_sent(around: Surroundings, count: int) -> None:
     async def sent() -> bool:
         return len(await around.rows("state = 'sent'")) == count
 
-    await until(sent, timeout_s=30)
+    await until(sent, timeout_s=90)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +73,11 @@ class Renderer:
     def subject(self, kind: str, values: Mapping[str, Any], *, locale: str | None = None) -> str:
         """One line that says what a notice says; raises as `render` does."""
         return self.render(kind, {"details": {}, **values}, locale=locale).subject
+
+    def brief(self, kind: str, values: Mapping[str, Any], *, locale: str | None = None) -> Rendered:
+        """For chats: the subject, and the text without the mail's foot."""
+        mail = self.render(kind, {"details": {}, **values}, locale=locale)
+        return replace(mail, text=mail.text.rpartition("\n-- \n")[0].strip())
 
     def check(self, samples: Mapping[str, Mapping[str, Any]]) -> None:
         """Fill every kind in every language; raises `TemplateBrokenError` naming what an operator's template broke."""

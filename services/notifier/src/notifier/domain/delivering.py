@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from contracts.billing import SubscriptionChanged
 from notifier.domain.choosing import Later
+from notifier.domain.endpoints import MAIL
 from notifier.domain.kinds import KINDS, Audience, Priority
 
 
@@ -32,6 +33,8 @@ class Notice:
     account_id: UUID | None = None
     message_id: UUID | None = None
     user_id: UUID | None = None
+    channel: str = MAIL
+    target_id: UUID | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -50,6 +53,8 @@ class Claimed:
     account_id: UUID | None
     message_id: UUID | None
     user_id: UUID | None
+    channel: str
+    target_id: UUID | None
     payload: Mapping[str, Any]
     attempts: int
     mailed_to: tuple[UUID, ...]
@@ -65,6 +70,7 @@ class Delivery:
     kind: str
     audience: Audience
     account_id: UUID | None
+    channel: str
     state: State
     attempts: int
     reason: str | None
@@ -78,6 +84,7 @@ class Outcome:
     """How an attempt ended; `mailed_to` names the users (never addresses) who have the mail by now.
 
     `newly_mailed` are those of this attempt; `bounced` are the keyed hashes of addresses that were refused for good.
+    `gone` is what an endpoint says that wants no more.
     """
 
     state: State
@@ -86,6 +93,7 @@ class Outcome:
     newly_mailed: tuple[UUID, ...] = ()
     later: tuple[Later, ...] = ()
     bounced: tuple[bytes, ...] = ()
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +109,17 @@ class Patience:
         longest = min(self.most_s, self.first_s * 2.0 ** min(attempts - 1, 30))
         return longest * (1 - jitter / 2)
 
-    def ends(self, trying_since: datetime, *, next_attempt_at: datetime) -> bool:
+    def ends(self, attempts: int, trying_since: datetime, *, next_attempt_at: datetime) -> bool:
+        """Mail servers come back: only time counts, not how often they were asked."""
         return next_attempt_at > trying_since + timedelta(seconds=self.give_up_after_s)
+
+
+class Patient(Protocol):
+    """When something is tried again, and when no more."""
+
+    def delay_s(self, attempts: int, *, jitter: float) -> float: ...
+
+    def ends(self, attempts: int, trying_since: datetime, *, next_attempt_at: datetime) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,19 @@ _ALL: Final = (
         stale_after_s=7 * DAY_S,
     ),
     _account("key-created", "A new API key", "Ein neuer API-Schlüssel", roles=BUILDERS, stale_after_s=DAY_S),
+    _account(
+        "endpoint-disabled",
+        "An endpoint was disabled",
+        "Ein Endpunkt wurde abgeschaltet",
+        priority=Priority.HIGH,
+        optional=False,
+    ),
+    Kind(
+        name="endpoint-test",
+        title={"en": "A test of your endpoint", "de": "Ein Test Ihres Endpunkts"},
+        audience=Audience.ACCOUNT,
+        in_feed=False,
+    ),
     Kind(
         name="digest",
         title={"en": "What happened in your account", "de": "Was in Ihrem Konto geschah"},
@@ -169,6 +182,9 @@ _ALL: Final = (
     _operators("reconciliation-gap", "The books differ", "Die Bücher weichen ab", priority=Priority.URGENT),
     _operators("margin-fell", "A margin is below its floor", "Eine Marge liegt unter ihrer Untergrenze"),
     _operators("provider-down", "A provider is down", "Ein Anbieter ist ausgefallen", priority=Priority.URGENT),
+    _operators(
+        "webhook-failures", "An endpoint was given up", "Ein Endpunkt wurde aufgegeben", priority=Priority.NORMAL
+    ),
     _operators("send-test", "Test mail", "Testmail"),
 )
 

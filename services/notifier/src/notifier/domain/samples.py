@@ -93,6 +93,19 @@ _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
         "gateway_instance": "gateway-1",
         "until": "2026-11-21T12:00:30+00:00",
     },
+    "endpoint-disabled": {
+        "endpoint": "https://hooks.example.com/faregate",
+        "channel": "webhook",
+        "reason": "the endpoint answered 503",
+        "failing_since": "2026-11-18T12:00:00+00:00",
+    },
+    "endpoint-test": {},
+    "webhook-failures": {
+        "account_id": "0199f3a0-0000-7000-8000-00000000000a",
+        "endpoint_id": "0199f3a0-0000-7000-8000-00000000000b",
+        "channel": "webhook",
+        "reason": "the endpoint answered 503",
+    },
     "send-test": {},
     "digest": {
         "items": [

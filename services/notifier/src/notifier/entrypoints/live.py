@@ -64,12 +64,14 @@ class LiveFeeds:
             raise TooManyStreamsError(f"At most {MOST_STREAMS} streams at once.", retry_after_s=5)
 
     async def follow(self, reader: Reader, *, last: UUID | None, silence_s: float) -> AsyncIterator[Told | None]:
-        """What came after `last`, then what comes; None when nothing did for a while.
+        """None once nothing can be missed any more, what came after `last`, then what comes; None after silence.
 
         A notice may come twice round the place where a stream was taken up; its id tells.
         """
         with self._watching(reader) as watcher:
-            for told in await self._missed(watcher, last):
+            missed = await self._missed(watcher, last)
+            yield None
+            for told in missed:
                 yield told
             while not watcher.overrun:
                 try:
@@ -81,7 +83,7 @@ class LiveFeeds:
                     yield told
 
     async def _missed(self, watcher: Watcher, last: UUID | None) -> list[Told]:
-        """Without `last` a stream begins now; what can be listed already is not told again."""
+        """Without `last` a stream begins now: what can be listed from now on is not told again."""
         async with self._database.reading() as session:
             recent = await feed.list_new(session, self._clock.now() - feed.OVERLAP)
             missed = await feed.list_since(session, watcher.reader, last) if last else []

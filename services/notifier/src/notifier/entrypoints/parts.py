@@ -1,5 +1,6 @@
 """What the routes share: the parts that the composition root built, the reader, the language, described refusals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from notifier.adapters.keys import UnsubscribeLinks
 from notifier.adapters.rendering import LANGUAGES, Renderer
 from notifier.domain.feeding import Reader
 from notifier.entrypoints.live import LiveFeeds
+from notifier.service.endpoints import Endpoints
 from notifier.service.suppression import Suppression
 
 
@@ -27,7 +29,9 @@ class Parts:
     renderer: Renderer
     links: UnsubscribeLinks
     suppression: Suppression
+    endpoints: Endpoints
     live: LiveFeeds
+    wake: Callable[[], None]
     bounce_token: SecretStr | None
 
 

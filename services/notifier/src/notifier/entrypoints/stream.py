@@ -36,7 +36,10 @@ async def stream(
     language: LanguageDep,
     last_event_id: Annotated[UUID | None, Header(description="the last event that the client has")] = None,
 ) -> StreamingResponse:
-    """Send `Accept: text/event-stream`. The stream ends with the token; come back with a new one."""
+    """Send `Accept: text/event-stream`. A comment says that it has begun: what is listed after that leaves no gap.
+
+    The stream ends with the token; come back with a new one.
+    """
     parts.live.check_room(reader)
     events = _events(request, parts, caller=caller, reader=reader, language=language, last=last_event_id)
     return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
@@ -45,7 +48,6 @@ async def stream(
 async def _events(
     request: Request, parts: Parts, *, caller: Caller, reader: Reader, language: str, last: UUID | None
 ) -> AsyncIterator[bytes]:
-    yield b": connected\n\n"
     async for told in parts.live.follow(reader, last=last, silence_s=HEARTBEAT_S):
         if not await _still_allowed(request, parts, caller):
             return

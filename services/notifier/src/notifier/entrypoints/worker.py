@@ -1,17 +1,21 @@
 """Sends what is queued: claim, commit, send, settle; woken by commits and by the clock."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from kit import logging
 from kit.backoff import Backoff
+from kit.clock import Clock
 from kit.database import Database
 from notifier.domain.delivering import Claimed, Outcome, State
-from notifier.errors import NothingToSendError, PermanentError, TemporaryError
-from notifier.service.deliveries import Deliveries
+from notifier.errors import EndpointGoneError, NothingToSendError, PermanentError, TemporaryError
+from notifier.service.deliveries import Deliveries, measure_backlog
+from notifier.service.endpoints import find_sealed
 from notifier.service.planning import Planning
+from notifier.service.pushing import Pusher
 from notifier.service.sending import Sender
 
 log = logging.get(__name__)
@@ -19,26 +23,21 @@ log = logging.get(__name__)
 _BACKLOG_EVERY_S = 15.0
 
 
+Attempt = Callable[[Claimed], Awaitable[Outcome]]
+
+
 class DeliveryWorker:
-    """Works on at most `slots` deliveries at a time. Several workers may run: claims are leases in the database.
+    """Works on at most `slots` deliveries of one lane at a time. Several workers may run: claims are leases.
 
     A process that dies between sending and settling has its deliveries sent again when the leases end.
     """
 
     def __init__(
-        self,
-        *,
-        database: Database,
-        deliveries: Deliveries,
-        planning: Planning,
-        sender: Sender,
-        slots: int = 8,
-        poll_s: float = 1.0,
+        self, *, database: Database, deliveries: Deliveries, attempt: Attempt, slots: int = 8, poll_s: float = 1.0
     ) -> None:
         self._database = database
         self._deliveries = deliveries
-        self._planning = planning
-        self._sender = sender
+        self._attempt_once = attempt
         self._slots = slots
         self._poll_s = poll_s
         # Half the lease for sending leaves the other half for settling, so a slow attempt never meets a second one.
@@ -89,11 +88,13 @@ class DeliveryWorker:
     async def _attempt(self, claimed: Claimed) -> Outcome:
         try:
             async with asyncio.timeout(self._attempt_timeout_s):
-                return await self._mail(claimed)
+                return await self._attempt_once(claimed)
         except TimeoutError:
             state, reason = State.PENDING, f"not done within {self._attempt_timeout_s:g} s"
         except NothingToSendError as error:
             state, reason = State.SKIPPED, error.reason
+        except EndpointGoneError as error:
+            return Outcome(state=State.FAILED, reason=error.reason, gone=True)
         except PermanentError as error:
             state, reason = State.FAILED, error.reason
         except TemporaryError as error:
@@ -101,15 +102,6 @@ class DeliveryWorker:
         except (SQLAlchemyError, OSError) as error:
             state, reason = State.PENDING, f"the database does not answer: {type(error).__name__}"
         return Outcome(state=state, reason=reason, mailed_to=claimed.mailed_to)
-
-    async def _mail(self, claimed: Claimed) -> Outcome:
-        """No transaction is open while auth or the mail server is waited for."""
-        async with self._database.reading() as session:
-            choices = await self._planning.choices(session, claimed)
-        recipients = await self._sender.recipients(claimed, choices)
-        async with self._database.reading() as session:
-            plan = await self._planning.plan(session, claimed, recipients, choices=choices)
-        return await self._sender.send(claimed, plan)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)
@@ -125,12 +117,38 @@ class DeliveryWorker:
                 task.cancel()
 
 
-async def watch_backlog(database: Database, deliveries: Deliveries) -> None:
+def mailing(database: Database, planning: Planning, sender: Sender) -> Attempt:
+    """One attempt at a mail; no transaction is open while auth or the mail server is waited for."""
+
+    async def attempt(claimed: Claimed) -> Outcome:
+        async with database.reading() as session:
+            choices = await planning.choices(session, claimed)
+        recipients = await sender.recipients(claimed, choices)
+        async with database.reading() as session:
+            plan = await planning.plan(session, claimed, recipients, choices=choices)
+        return await sender.send(claimed, plan)
+
+    return attempt
+
+
+def pushing(database: Database, pusher: Pusher) -> Attempt:
+    """One attempt at an endpoint."""
+
+    async def attempt(claimed: Claimed) -> Outcome:
+        assert claimed.target_id is not None
+        async with database.reading() as session:
+            endpoint = await find_sealed(session, claimed.target_id)
+        return await pusher.push(claimed, endpoint)
+
+    return attempt
+
+
+async def watch_backlog(database: Database, clock: Clock) -> None:
     """Keep the metrics of what waits up to date until cancelled."""
     while True:
         try:
             async with database.reading() as session:
-                await deliveries.measure_backlog(session)
+                await measure_backlog(session, clock=clock)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("notifier.backlog_not_measured", reason=type(error).__name__)
         await asyncio.sleep(_BACKLOG_EVERY_S)

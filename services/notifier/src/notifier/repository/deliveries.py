@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, tuple_, update
@@ -14,6 +14,7 @@ from notifier.domain.kinds import Audience
 from notifier.tables import DeliveryRow, DigestItemRow
 
 Position = tuple[datetime, UUID]
+Lane = Literal["mails", "targets"]
 
 
 async def insert_delivery(
@@ -30,6 +31,8 @@ async def insert_delivery(
             account_id=notice.account_id,
             message_id=notice.message_id,
             user_id=notice.user_id,
+            channel=notice.channel,
+            target_id=notice.target_id,
             priority=notice.priority,
             payload=dict(notice.payload),
             occurred_at=notice.occurred_at,
@@ -44,12 +47,16 @@ async def insert_delivery(
 
 
 async def lock_due_deliveries(
-    session: AsyncSession, *, now: datetime, leased_until: datetime, limit: int
+    session: AsyncSession, *, lane: Lane, now: datetime, leased_until: datetime, limit: int
 ) -> list[Claimed]:
     """Claim due deliveries for one attempt, the urgent ones first; another worker skips them until the lease ends."""
     due = (
         select(DeliveryRow.id)
-        .where(DeliveryRow.state == State.PENDING, DeliveryRow.next_attempt_at <= now)
+        .where(
+            DeliveryRow.state == State.PENDING,
+            DeliveryRow.target_id.is_(None) if lane == "mails" else DeliveryRow.target_id.is_not(None),
+            DeliveryRow.next_attempt_at <= now,
+        )
         .order_by(DeliveryRow.priority, DeliveryRow.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -73,6 +80,8 @@ def _claimed(row: DeliveryRow) -> Claimed:
         account_id=row.account_id,
         message_id=row.message_id,
         user_id=row.user_id,
+        channel=row.channel,
+        target_id=row.target_id,
         payload=row.payload,
         attempts=row.attempts,
         mailed_to=tuple(row.mailed_to),
@@ -112,6 +121,49 @@ async def list_deliveries(
     return await _list(session, query if state is None else query.where(DeliveryRow.state == state), after, limit=limit)
 
 
+async def list_endpoint_deliveries(
+    session: AsyncSession, endpoint_id: UUID, *, after: Position | None, limit: int
+) -> list[Delivery]:
+    """What went to an endpoint, newest first."""
+    return await _list(session, select(DeliveryRow).where(DeliveryRow.target_id == endpoint_id), after, limit=limit)
+
+
+async def requeue(
+    session: AsyncSession,
+    endpoint_id: UUID,
+    *,
+    since: datetime,
+    until: datetime | None,
+    failed_only: bool,
+    now: datetime,
+) -> int:
+    """Make settled deliveries of an endpoint due again; how many."""
+    settled = (State.FAILED, State.SKIPPED) if failed_only else (State.FAILED, State.SKIPPED, State.SENT)
+    window = [DeliveryRow.target_id == endpoint_id, DeliveryRow.created_at >= since]
+    if until is not None:
+        window.append(DeliveryRow.created_at < until)
+    changed = await session.execute(
+        update(DeliveryRow)
+        .where(*window, DeliveryRow.state.in_(settled))
+        .values(state=State.PENDING, attempts=0, reason=None, settled_at=None, trying_since=now, next_attempt_at=now)
+        .returning(DeliveryRow.id)
+    )
+    return len(changed.all())
+
+
+async def postpone_target(session: AsyncSession, endpoint_id: UUID, *, until: datetime) -> None:
+    """What else waits for an endpoint that has just failed waits with the one that failed."""
+    await session.execute(
+        update(DeliveryRow)
+        .where(
+            DeliveryRow.target_id == endpoint_id,
+            DeliveryRow.state == State.PENDING,
+            DeliveryRow.next_attempt_at < until,
+        )
+        .values(next_attempt_at=until)
+    )
+
+
 async def _list(
     session: AsyncSession, query: Select[DeliveryRow], after: Position | None, *, limit: int
 ) -> list[Delivery]:
@@ -128,6 +180,7 @@ def _delivery(row: DeliveryRow) -> Delivery:
         kind=row.kind,
         audience=Audience(row.audience),
         account_id=row.account_id,
+        channel=row.channel,
         state=State(row.state),
         attempts=row.attempts,
         reason=row.reason,

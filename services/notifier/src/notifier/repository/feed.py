@@ -39,7 +39,7 @@ async def list_feed(session: AsyncSession, reader: Reader, query: FeedQuery) -> 
     columns = (DeliveryRow.created_at, DeliveryRow.id)
     order = columns if query.after is not None else tuple(one.desc() for one in columns)
     rows = await session.execute(statement.order_by(*order).limit(query.limit))
-    return [_told(row, read_at) for row, read_at in rows.tuples()]
+    return [_told(row[0], row[1]) for row in rows]
 
 
 async def list_new(
@@ -99,7 +99,9 @@ def _unread() -> ColumnElement[bool]:
 
 def _is_notice() -> ColumnElement[bool]:
     """A row that states a fact, and not one that brings it to a person later."""
-    of_account = and_(DeliveryRow.audience == Audience.ACCOUNT, DeliveryRow.user_id.is_(None))
+    of_account = and_(
+        DeliveryRow.audience == Audience.ACCOUNT, DeliveryRow.user_id.is_(None), DeliveryRow.target_id.is_(None)
+    )
     return or_(of_account, and_(DeliveryRow.audience == Audience.MESSAGE, DeliveryRow.user_id.is_not(None)))
 
 
@@ -107,6 +109,7 @@ def _is_of(reader: Reader) -> ColumnElement[bool]:
     of_account = and_(
         DeliveryRow.account_id == reader.account_id,
         DeliveryRow.user_id.is_(None),
+        DeliveryRow.target_id.is_(None),
         DeliveryRow.audience == Audience.ACCOUNT,
         DeliveryRow.kind.in_(reader.account_kinds),
     )

@@ -20,7 +20,7 @@ async def list_preferences(session: AsyncSession, *, account_id: UUID, user_id: 
             PreferenceRow.account_id == account_id, PreferenceRow.user_id == user_id
         )
     )
-    return dict(rows.tuples().all())  # type: ignore[arg-type]  # a CHECK holds the choices
+    return {row[0]: row[1] for row in rows}
 
 
 async def list_choices(session: AsyncSession, *, account_id: UUID, kind: str) -> dict[UUID, MailChoice]:
@@ -30,7 +30,7 @@ async def list_choices(session: AsyncSession, *, account_id: UUID, kind: str) ->
             PreferenceRow.account_id == account_id, PreferenceRow.kind == kind
         )
     )
-    return dict(rows.tuples().all())  # type: ignore[arg-type]  # a CHECK holds the choices
+    return {row[0]: row[1] for row in rows}
 
 
 async def upsert_preference(
@@ -79,7 +79,7 @@ async def list_mail_counts(session: AsyncSession, user_ids: Collection[UUID], *,
             MailCountRow.user_id.in_(user_ids), MailCountRow.hour == hour
         )
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 async def count_mails(session: AsyncSession, user_ids: Collection[UUID], *, hour: datetime) -> None:
@@ -103,7 +103,7 @@ async def list_suppressed(session: AsyncSession, hashes: Collection[bytes], *, n
             SuppressedRow.address_hash.in_(hashes), or_(SuppressedRow.until.is_(None), SuppressedRow.until > now)
         )
     )
-    return dict(rows.tuples().all())  # type: ignore[arg-type]  # a CHECK holds the causes
+    return {row[0]: row[1] for row in rows}
 
 
 async def upsert_suppressed(

@@ -15,6 +15,7 @@ class DeliveryReport(ResponseModel):
     kind: str
     title: str
     audience: Audience
+    channel: str
     account_id: UUID | None
     state: State
     attempts: int
@@ -30,6 +31,7 @@ class DeliveryReport(ResponseModel):
             kind=delivery.kind,
             title=title_of(delivery.kind),
             audience=delivery.audience,
+            channel=delivery.channel,
             account_id=delivery.account_id,
             state=delivery.state,
             attempts=delivery.attempts,

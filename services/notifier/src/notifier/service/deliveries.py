@@ -1,9 +1,8 @@
 """Deliveries: claimed for an attempt, settled after it, listed."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,61 +12,61 @@ from kit.clock import Clock
 from kit.ids import fact_id, uuid7
 from notifier import metrics
 from notifier.domain.choosing import DIGEST, Later, hour_of
-from notifier.domain.delivering import Claimed, Delivery, Notice, Outcome, Patience, State
+from notifier.domain.delivering import Claimed, Delivery, Notice, Outcome, Patient, State
 from notifier.domain.kinds import KINDS, Audience
 from notifier.repository import deliveries, people
-from notifier.repository.deliveries import Position
+from notifier.repository.deliveries import Lane, Position
+from notifier.service.suppression import BOUNCE_S
+from notifier.service.targets import Targets
 
 log = logging.get(__name__)
-
-CHANNEL: Final = "mail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliveries:
-    """The queue of mails. A claim lasts `lease_s`; who is slower than that has lost it."""
+    """The queue of one lane: mails, or what goes to endpoints. Who is slower than `lease_s` has lost its claim."""
 
     clock: Clock
-    patience: Patience
+    patience: Patient
     lease_s: float
-    suppress_s: float = 30 * 86_400.0
+    lane: Lane = "mails"
+    targets: Targets | None = None
 
     async def claim(self, session: AsyncSession, *, limit: int) -> list[Claimed]:
         """Take due deliveries for one attempt each."""
         now = self.clock.now()
         leased_until = now + timedelta(seconds=self.lease_s)
-        return await deliveries.lock_due_deliveries(session, now=now, leased_until=leased_until, limit=limit)
+        return await deliveries.lock_due_deliveries(
+            session, lane=self.lane, now=now, leased_until=leased_until, limit=limit
+        )
 
     async def settle(self, session: AsyncSession, claimed: Claimed, outcome: Outcome) -> None:
         """Write down how an attempt ended; a failure for good is published."""
         now = self.clock.now()
         delay_s = self.patience.delay_s(claimed.attempts, jitter=random.random())  # noqa: S311  # spreads retries
         next_attempt_at = now + timedelta(seconds=delay_s)
-        if outcome.state == State.PENDING and self.patience.ends(claimed.trying_since, next_attempt_at=next_attempt_at):
-            outcome = Outcome(
-                state=State.FAILED,
-                reason=f"given up after {claimed.attempts} attempts: {outcome.reason}",
-                mailed_to=outcome.mailed_to,
-                newly_mailed=outcome.newly_mailed,
-                later=outcome.later,
-                bounced=outcome.bounced,
-            )
+        ends = self.patience.ends(claimed.attempts, claimed.trying_since, next_attempt_at=next_attempt_at)
+        if outcome.state == State.PENDING and ends:
+            reason = f"given up after {claimed.attempts} attempts: {outcome.reason}"
+            outcome = replace(outcome, state=State.FAILED, reason=reason)
         if not await deliveries.update_delivery(session, claimed, outcome, now=now, next_attempt_at=next_attempt_at):
             log.warning("notifier.lease_lost", delivery_id=str(claimed.id), attempt=claimed.attempts)
             return
-        await people.count_mails(session, outcome.newly_mailed, hour=hour_of(now))
-        until = now + timedelta(seconds=self.suppress_s)
-        await people.upsert_suppressed(session, outcome.bounced, cause="bounce", now=now, until=until)
-        for later in outcome.later:
-            await self._queue_later(session, claimed, later)
+        if self.targets is not None and claimed.target_id is not None:
+            await self.targets.settle(session, claimed, outcome, next_attempt_at=next_attempt_at)
+        else:
+            await self._settle_people(session, claimed, outcome)
         self._report(claimed, outcome)
         if outcome.state == State.FAILED:
             await outbox.add(session, self._failed(claimed, reason=outcome.reason or "unknown"))
 
-    async def measure_backlog(self, session: AsyncSession) -> None:
-        count, since = await deliveries.count_pending(session, now=self.clock.now())
-        metrics.PENDING.set(count)
-        metrics.PENDING_AGE.set((self.clock.now() - since).total_seconds() if since else 0.0)
+    async def _settle_people(self, session: AsyncSession, claimed: Claimed, outcome: Outcome) -> None:
+        now = self.clock.now()
+        await people.count_mails(session, outcome.newly_mailed, hour=hour_of(now))
+        until = now + timedelta(seconds=BOUNCE_S)
+        await people.upsert_suppressed(session, outcome.bounced, cause="bounce", now=now, until=until)
+        for later in outcome.later:
+            await self._queue_later(session, claimed, later)
 
     async def _queue_later(self, session: AsyncSession, claimed: Claimed, later: Later) -> None:
         """A row of its own for one person: the notice again after the night, or the digest that tells it."""
@@ -90,13 +89,14 @@ class Deliveries:
     def _report(self, claimed: Claimed, outcome: Outcome) -> None:
         kind = claimed.kind if claimed.kind in KINDS else "other"
         metrics.DELIVERIES.labels(kind, outcome.state.value).inc()
-        if outcome.state == State.SENT:
+        if outcome.state == State.SENT and claimed.target_id is None:
             metrics.MAIL_SECONDS.observe((self.clock.now() - claimed.occurred_at).total_seconds())
         level = "warning" if outcome.reason else "info"
         getattr(log, level)(
             "notifier.delivery_attempted",
             delivery_id=str(claimed.id),
             kind=kind,
+            channel=claimed.channel,
             attempt=claimed.attempts,
             state=outcome.state.value,
             reason=outcome.reason,
@@ -109,9 +109,16 @@ class Deliveries:
             delivery_id=claimed.id,
             account_id=claimed.account_id,
             kind=claimed.kind,
-            channel=CHANNEL,
+            channel=claimed.channel,
             reason=reason,
         )
+
+
+async def measure_backlog(session: AsyncSession, *, clock: Clock) -> None:
+    """Keep the metrics of what waits up to date."""
+    count, since = await deliveries.count_pending(session, now=clock.now())
+    metrics.PENDING.set(count)
+    metrics.PENDING_AGE.set((clock.now() - since).total_seconds() if since else 0.0)
 
 
 async def list_deliveries(

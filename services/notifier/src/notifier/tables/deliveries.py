@@ -25,9 +25,10 @@ from notifier.tables.base import Base
 
 
 class DeliveryRow(Base):
-    """A notice and its sending; never an address or a link, only whom to ask auth about.
+    """A notice and its sending by mail; never an address or a link, only whom to ask auth about.
 
-    With an account and a user it is for that one person: held back over night, or a digest.
+    With an account and a user it is for that one person: held back over night, or a digest. With a target it brings
+    a notice to an endpoint.
     """
 
     __tablename__ = "delivery"
@@ -40,8 +41,27 @@ class DeliveryRow(Base):
             name="audience_named",
         ),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
+        CheckConstraint("(channel = 'mail') = (target_id IS NULL)", name="target_named"),
         CheckConstraint("priority BETWEEN 0 AND 3", name="priority_known"),
-        Index("ix_delivery_waiting", "priority", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_delivery_waiting",
+            "priority",
+            "next_attempt_at",
+            postgresql_where=text("state = 'pending' AND target_id IS NULL"),
+        ),
+        Index(
+            "ix_delivery_waiting_target",
+            "priority",
+            "next_attempt_at",
+            postgresql_where=text("state = 'pending' AND target_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_delivery_target",
+            "target_id",
+            "created_at",
+            "id",
+            postgresql_where=text("target_id IS NOT NULL"),
+        ),
         Index("ix_delivery_feed", "account_id", "created_at", "id"),
         Index("ix_delivery_person", "user_id", "created_at", "id", postgresql_where=text("user_id IS NOT NULL")),
         Index("ix_delivery_newest", "created_at", "id"),
@@ -54,6 +74,8 @@ class DeliveryRow(Base):
     account_id: Mapped[UUID | None] = mapped_column(Uuid)
     message_id: Mapped[UUID | None] = mapped_column(Uuid)
     user_id: Mapped[UUID | None] = mapped_column(Uuid)
+    channel: Mapped[str] = mapped_column(Text, server_default="mail")
+    target_id: Mapped[UUID | None] = mapped_column(Uuid)
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="2")
     payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
     state: Mapped[str] = mapped_column(Text, server_default="pending")

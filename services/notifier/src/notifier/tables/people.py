@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, DateTime, Integer, LargeBinary, Text, Time, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
+from notifier.domain.choosing import Cause, MailChoice
 from notifier.tables.base import Base
 
 
@@ -34,7 +35,7 @@ class PreferenceRow(Base):
     account_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     kind: Mapped[str] = mapped_column(Text, primary_key=True)
-    mail: Mapped[str] = mapped_column(Text)
+    mail: Mapped[MailChoice] = mapped_column(Text)
 
 
 class MailCountRow(Base):
@@ -54,7 +55,7 @@ class SuppressedRow(Base):
     __table_args__ = (CheckConstraint("cause IN ('bounce', 'complaint')", name="cause_known"),)
 
     address_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    cause: Mapped[str] = mapped_column(Text)
+    cause: Mapped[Cause] = mapped_column(Text)
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
