@@ -102,12 +102,12 @@ class Notifier(Surroundings):
         user_id: UUID | None = None,
         role: str = "owner",
         operator: bool = False,
-        language: str = "en",
+        accept_language: str = "en",
         **body: Any,
     ) -> httpx2.Response:
         """Ask as a member of an account; keywords that are left make the JSON body."""
         token = self.signer.user_token(account_id=account_id, user_id=user_id, role=role, operator=operator)
-        headers = {"authorization": f"Bearer {token}", "accept-language": language}
+        headers = {"authorization": f"Bearer {token}", "accept-language": accept_language}
         return await self.client.request(method, path, headers=headers, json=body or None)
 
 

@@ -99,7 +99,7 @@ def _outside(settings: NotifierSettings) -> Outside:
     return Outside(
         create_renderer(settings),
         Outward(may_be_local=settings.endpoints_may_be_local),
-        Chats(),
+        Chats(product=settings.product_name),
         Sealer(settings.secret()),
     )
 

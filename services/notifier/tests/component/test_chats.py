@@ -75,6 +75,7 @@ async def test_a_chat_is_told_in_its_own_form_and_its_language(
     assert "Weniger als 25 % Ihres Guthabens sind übrig" in said
     assert "1,249999999 Credits" in said
     assert "Sie erhalten diese Mail" not in said
+    assert "apprise" not in said.lower()
     assert (made["secret"], URLS[channel].partition("/")[0] in made["url"]) == (None, True)
     assert URLS[channel] not in json.dumps(made)
 

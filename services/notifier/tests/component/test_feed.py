@@ -90,7 +90,7 @@ async def test_the_feed_speaks_the_readers_language(notifier: Notifier, auth: St
     await notifier.deliver(factories.payment_settled(account_id))
     await notifier.settled(account_id, "sent")
 
-    answer = await notifier.ask("GET", "/notifications", account_id=account_id, language="de-DE,en;q=0.5")
+    answer = await notifier.ask("GET", "/notifications", account_id=account_id, accept_language="de-DE,en;q=0.5")
 
     item = answer.json()["items"][0]
     assert (item["title"], item["summary"]) == ("Zahlung eingegangen", "Ihre Zahlung über 10,00 USD ist eingegangen")

@@ -88,7 +88,7 @@ async def test_the_commands_send_a_test_mail_and_list_deliveries_with_reasons(
             await around.deliver(factories.payment_settled(account_id))
             await around.settled(account_id, "failed")
         _, listed = await run_command(environment, "deliveries", "list", "--state", "failed")
-        assert re.search(rf"failed +payment-received +{account_id} .*550 5\.1\.1", listed)
+        assert re.search(rf"failed +mail +payment-received +{account_id} .*550 5\.1\.1", listed)
         mail = (await around.mails(address))[0]
 
     assert mail["subject"] == "Test mail from Faregate"

@@ -123,4 +123,4 @@ def test_no_text_makes_reading_a_url_fail_otherwise(text: str) -> None:
 )
 def test_a_chat_is_told_at_its_own_host_only(service: str, url: str) -> None:
     with pytest.raises(AddressForbiddenError):
-        Chats().check(service, url)
+        Chats(product="Faregate").check(service, url)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from apprise import NotifyType
+from apprise import AppriseAsset, NotifyType
 from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.slack import NotifySlack
 from apprise.plugins.workflows import NotifyWorkflows
@@ -32,6 +32,9 @@ _TIMEOUT_S: Final = 10.0
 class Chats:
     """Tells chats. A plugin works in a thread and says only whether it worked: the status comes from what it logs."""
 
+    def __init__(self, *, product: str) -> None:
+        self._asset = AppriseAsset(app_id=product, app_desc=product, app_url="", image_url_mask="", image_url_logo="")
+
     def check(self, service: str, url: str) -> None:
         """Raises `AddressForbiddenError` for what is no incoming webhook of this service."""
         self._plugin(service, url, heard=[])
@@ -54,10 +57,10 @@ class Chats:
         if not read:
             raise AddressForbiddenError(f"is not an incoming webhook of {service}")
         try:
-            plugin = _PLUGINS[service](**read)
+            plugin = _PLUGINS[service](**{**read, "include_image": False}, asset=self._asset)
         except TypeError:
             raise AddressForbiddenError(f"is not an incoming webhook of {service}") from None
-        plugin.redirects = False
+        plugin.redirects = plugin.include_footer = plugin.avatar = False
         plugin.request_rate_per_sec = 0
         plugin.socket_connect_timeout = plugin.socket_read_timeout = _TIMEOUT_S
         plugin.logger = _heard_by(heard)

@@ -46,6 +46,6 @@ def _line(one: Delivery) -> str:
     whom = str(one.account_id) if one.account_id else one.audience.value
     reason = f": {one.reason}" if one.reason else ""
     return (
-        f"{one.created_at:%Y-%m-%dT%H:%M:%SZ}  {one.state.value:7}  {one.kind:22}  {whom}  "
+        f"{one.created_at:%Y-%m-%dT%H:%M:%SZ}  {one.state.value:7}  {one.channel:7}  {one.kind:22}  {whom}  "
         f"{one.attempts} attempts  {one.id}{reason}"
     )

@@ -4,13 +4,23 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from kit.http import RequestModel, ResponseModel
+from kit.paging import Moment
 from notifier.domain.delivering import Delivery, State
 from notifier.domain.endpoints import Channel, Endpoint, EndpointState
 from notifier.service.endpoints import Wanted
 
+
+def _written(value: object) -> object:
+    """Pydantic would take seconds since 1970, too."""
+    if not isinstance(value, str):
+        raise ValueError("should be an RFC 3339 time")  # noqa: TRY004  # pydantic catches ValueError only
+    return value
+
+
+WrittenMoment = Annotated[Moment, BeforeValidator(_written)]
 Language = Literal["en", "de"]
 Url = Annotated[SecretStr, Field(min_length=8, max_length=2_000)]
 Description = Annotated[str, Field(max_length=200)]
@@ -55,15 +65,15 @@ class EndpointChange(RequestModel):
 class RotateRequest(RequestModel):
     """For how long requests carry a signature by the old secret as well."""
 
-    overlap_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 86_400
+    overlap_s: Annotated[int, Field(strict=True, ge=0, le=7 * 86_400)] = 86_400
 
 
 class ReplayRequest(RequestModel):
     """What was queued for the endpoint in `[since, until)`; without `all` only what failed or was skipped."""
 
-    since: AwareDatetime
-    until: AwareDatetime | None = None
-    all: bool = False
+    since: WrittenMoment
+    until: WrittenMoment | None = None
+    all: Annotated[bool, Field(strict=True)] = False
 
 
 class EndpointAnswer(ResponseModel):

@@ -1,15 +1,18 @@
 """What people choose about their mails."""
 
+import re
 from datetime import time
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from kit.http import RequestModel, ResponseModel
 from notifier.domain.choosing import MailChoice
 from notifier.domain.schedules import Schedule, is_time_zone
 from notifier.schemas.feed import PriorityName
 from notifier.service.preferences import Preference
+
+_MINUTE: Final = re.compile(r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$", re.ASCII)
 
 
 def _known_zone(name: str) -> str:
@@ -18,14 +21,21 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _whole_minute(at: time) -> time:
-    if at.tzinfo is not None or at.second or at.microsecond:
-        raise ValueError("should be a time of day such as 22:30, without a zone")
-    return at
+def _minute_of_day(value: object) -> object:
+    if isinstance(value, time):
+        return value
+    if not isinstance(value, str) or _MINUTE.fullmatch(value) is None:
+        raise ValueError("should be a time of day such as 22:30")
+    return time.fromisoformat(value)
 
 
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_zone)]
-TimeOfDay = Annotated[time, AfterValidator(_whole_minute)]
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_minute_of_day),
+    PlainSerializer(lambda at: f"{at:%H:%M}", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": _MINUTE.pattern}),
+]
 
 
 class PreferenceAnswer(ResponseModel):
@@ -67,7 +77,7 @@ class ScheduleBody(RequestModel):
     time_zone: TimeZone
     quiet_from: TimeOfDay | None = None
     quiet_until: TimeOfDay | None = None
-    digest_at: TimeOfDay = time(8)
+    digest_at: TimeOfDay = Field(default_factory=lambda: time(8))
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> "ScheduleBody":

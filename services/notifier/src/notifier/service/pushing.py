@@ -45,7 +45,7 @@ class Pusher:
                 "type": claimed.kind,
                 "timestamp": claimed.occurred_at,
                 "data": {
-                    "account_id": claimed.account_id,
+                    "account_id": str(claimed.account_id),
                     "summary": self._renderer.subject(claimed.kind, claimed.payload, locale=endpoint.language),
                     **claimed.payload,
                 },
