@@ -33,6 +33,8 @@ class Chats:
     """Tells chats. A plugin works in a thread and says only whether it worked: the status comes from what it logs."""
 
     def __init__(self, *, product: str) -> None:
+        # What is wrong with a URL is said here by its name; the library would log parts of it.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         self._asset = AppriseAsset(app_id=product, app_desc=product, app_url="", image_url_mask="", image_url_logo="")
 
     def check(self, service: str, url: str) -> None:
