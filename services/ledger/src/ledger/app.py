@@ -157,7 +157,7 @@ def _live_with(app: FastAPI, positions: UsagePositions, retention: UsageRetentio
             # A batch makes tens of thousands of objects that die together; the usual thresholds would walk the whole
             # heap several times per batch, a quarter of the time that booking takes.
             gc.freeze()
-            gc.set_threshold(100_000, 50, 100)
+            gc.set_threshold(500_000, 50, 100)
             try:
                 yield
             finally:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 NOBODY: Final[UUID] = pgproto.UUID("00000000-0000-0000-0000-000000000000")
 """The nil UUID in the driver's own class, which hashes and travels without Python."""
 _BEGUN: Final = "driver_begun"
+_BY_INDEX: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 
 @asynccontextmanager
@@ -31,3 +32,13 @@ async def driver(session: AsyncSession) -> AsyncIterator[Any]:
         raise
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DBAPIError("a statement of the ledger", None, error) from error
+
+
+async def find_by_index(session: AsyncSession) -> None:
+    """For the rest of a transaction that touches a few thousand rows, each of them by its key.
+
+    What it joins with has no statistics, being arrays and temporary tables, so the planner takes it for larger than it
+    is and would rather read all accounts and grants, for every batch.
+    """
+    async with driver(session) as connection:
+        await connection.execute(_BY_INDEX)

@@ -20,6 +20,7 @@ from ledger.domain.usage_days import days_of, taken_out
 from ledger.metrics import CALLS_BOOKED, ORPHANS_REPLACED, ORPHANS_SKIPPED
 from ledger.repository.burns import settle_charges
 from ledger.repository.charges import StandingCharge, insert_charges, insert_details, list_charges, replace_charges
+from ledger.repository.driver import find_by_index
 from ledger.repository.usage_days import add_usage_days
 from ledger.service.arriving import Bounds, rated_arrivals
 from ledger.service.catalogue import Catalogue
@@ -45,6 +46,7 @@ class Booking:
         """Charge what is new, pass over what is known, park what must wait, set aside what cannot be."""
         now = self.clock.now()
         bounds = Bounds.at(now, books_years=self.books_years)
+        await find_by_index(session)
         arrivals = await rated_arrivals(session, batch, catalogue=self.catalogue, bounds=bounds)
         keyed = await claim_keys(session, arrivals, batch, now=now)
         chosen = _distinct(keyed.arrivals, batch)

@@ -19,6 +19,7 @@ from ledger.domain.rerating import Booked, Correction, Place, Price, Rerater, Un
 from ledger.domain.usage_days import DayKey, Days, add, correcting
 from ledger.errors import UnknownPriceBookError
 from ledger.repository import rerating as repository
+from ledger.repository.driver import find_by_index
 from ledger.repository.grants import list_named
 from ledger.repository.rerating import Span
 from ledger.repository.usage_days import add_usage_days, day_of
@@ -159,6 +160,7 @@ class Rerating:
         if not corrections:
             return []
         now = self.clock.now()
+        await find_by_index(session)
         accounts = {one.call.account_id for one in corrections}
         books = await lock_books(session, accounts, alive_at=now, now=now, catalogue=self.catalogue)
         standing = await repository.list_corrected(session, [one.call for one in corrections])
