@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import httpx2
+import pyotp
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 from services.auth.tests.browsing import Browser
 
-from auth.adapters import totp
 from auth.app import create_app
 from auth.repository import members
 from auth.service import facts, people
@@ -120,7 +120,7 @@ class Auth:
         return {**tokens, **raised.json()}
 
     def code(self, secret: str) -> str:
-        return totp.code_at(secret, int(self.clock.now().timestamp()) // 30)
+        return pyotp.TOTP(secret).at(self.clock.now())
 
     async def call(self, method: str, path: str, tokens: dict[str, Any] | None, **body: Any) -> httpx2.Response:
         headers = bearer(tokens) if tokens else {}
