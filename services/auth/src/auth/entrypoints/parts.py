@@ -89,7 +89,8 @@ class Parts:
     other_ways: Sequence[OtherWay]
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
+    # Awaited, though nothing waits: FastAPI sends what is no coroutine through a thread.
     parts: Parts = request.app.state.parts
     return parts
 

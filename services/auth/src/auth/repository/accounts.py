@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -154,26 +154,7 @@ async def find_project(session: AsyncSession, account_id: UUID, project_id: UUID
 
 async def find_access(session: AsyncSession, *, user_id: UUID, account_id: UUID) -> Access | None:
     """What a token may say now, in one query; None when user, membership or account do not allow any token."""
-    projects = (
-        select(func.array_agg(aggregate_order_by(ProjectRow.id, ProjectRow.id)))
-        .where(ProjectRow.account_id == AccountRow.id, ProjectRow.state == "active")
-        .correlate(AccountRow)
-        .scalar_subquery()
-    )
-    statement = (
-        select(UserRow.operator, MemberRow.role, _plan().label("plan"), projects.label("projects"))
-        .select_from(MemberRow)
-        .join(UserRow, UserRow.id == MemberRow.user_id)
-        .join(AccountRow, AccountRow.id == MemberRow.account_id)
-        .where(
-            MemberRow.user_id == user_id,
-            MemberRow.account_id == account_id,
-            MemberRow.state == "active",
-            UserRow.state == "active",
-            AccountRow.state != "closed",
-        )
-    )
-    row = (await session.execute(statement)).one_or_none()
+    row = (await session.execute(_ACCESS, {"of_user": user_id, "in_account": account_id})).one_or_none()
     if row is None:
         return None
     return Access(
@@ -220,6 +201,32 @@ async def _list_projects(session: AsyncSession, account_ids: list[UUID]) -> list
         .order_by(ProjectRow.id)
     )
     return await listed(session, statement, Project)
+
+
+def _access() -> Select[Any]:
+    projects = (
+        select(func.array_agg(aggregate_order_by(ProjectRow.id, ProjectRow.id)))
+        .where(ProjectRow.account_id == AccountRow.id, ProjectRow.state == "active")
+        .correlate(AccountRow)
+        .scalar_subquery()
+    )
+    return (
+        select(UserRow.operator, MemberRow.role, _plan().label("plan"), projects.label("projects"))
+        .select_from(MemberRow)
+        .join(UserRow, UserRow.id == MemberRow.user_id)
+        .join(AccountRow, AccountRow.id == MemberRow.account_id)
+        .where(
+            MemberRow.user_id == bindparam("of_user"),
+            MemberRow.account_id == bindparam("in_account"),
+            MemberRow.state == "active",
+            UserRow.state == "active",
+            AccountRow.state != "closed",
+        )
+    )
+
+
+_ACCESS: Final = _access()
+"""Built once: every token that auth makes begins with it."""
 
 
 async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role) -> list[User]:

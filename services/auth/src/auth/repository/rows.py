@@ -1,5 +1,6 @@
 """From rows to the domain's records, column by column."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -24,8 +25,16 @@ def made(record: type[R], row: Any) -> R:
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-async def find(session: AsyncSession, statement: Executable, record: type[R]) -> R | None:
-    row = (await session.execute(statement)).one_or_none()
+def plain_columns(row: type[Any], record: type[Any]) -> list[Any]:
+    """The same of the table itself, for statements that are built once and are no business of the ORM."""
+    return [row.__table__.c[field.name] for field in fields(record)]
+
+
+async def find(
+    session: AsyncSession, statement: Executable, record: type[R], given: Mapping[str, object] | None = None
+) -> R | None:
+    """`given` are the parameters of a statement that was built before."""
+    row = (await session.execute(statement, given)).one_or_none()
     return None if row is None else made(record, row)
 
 

@@ -3,14 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.access import RefreshToken, Session
-from auth.repository.rows import columns, find, listed
+from auth.repository.rows import columns, find, listed, plain_columns
 from auth.tables import RefreshTokenRow, SessionRow
+
+# Refreshing is what auth does most: what it asks is built once.
+_TOKENS: Final = RefreshTokenRow.__table__
+_FAMILY: Final = select(_TOKENS.c.session_id).where(_TOKENS.c.token_hash == bindparam("shown")).scalar_subquery()
+_LOCKED: Final = (
+    select(*plain_columns(SessionRow, Session)).where(SessionRow.__table__.c.id == _FAMILY).with_for_update()
+)
+_SHOWN: Final = select(*plain_columns(RefreshTokenRow, RefreshToken)).where(_TOKENS.c.token_hash == bindparam("shown"))
+_REPLACED: Final = (
+    insert(RefreshTokenRow)
+    .values(token_hash=bindparam("by"), session_id=bindparam("of_session"), issued_at=bindparam("at"))
+    .add_cte(
+        update(RefreshTokenRow)
+        .where(RefreshTokenRow.token_hash == bindparam("shown"), RefreshTokenRow.used_at.is_(None))
+        .values(used_at=bindparam("at"))
+        .cte("used")
+    )
+)
 
 
 async def insert_session(session: AsyncSession, signed_in: Session) -> None:
@@ -23,13 +42,11 @@ async def insert_refresh_token(session: AsyncSession, token_hash: bytes, *, sess
 
 async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> tuple[Session, RefreshToken] | None:
     """The session, locked, and then the token: uses of one family follow each other."""
-    family = select(RefreshTokenRow.session_id).where(RefreshTokenRow.token_hash == token_hash).scalar_subquery()
-    locked = select(*columns(SessionRow, Session)).where(SessionRow.id == family).with_for_update()
-    owner = await find(session, locked, Session)
+    given = {"shown": token_hash}
+    owner = await find(session, _LOCKED, Session, given)
     if owner is None:
         return None
-    statement = select(*columns(RefreshTokenRow, RefreshToken)).where(RefreshTokenRow.token_hash == token_hash)
-    token = await find(session, statement, RefreshToken)
+    token = await find(session, _SHOWN, RefreshToken, given)
     return None if token is None else (owner, token)
 
 
@@ -77,12 +94,11 @@ async def clear_places(session: AsyncSession, user_id: UUID) -> None:
     )
 
 
-async def update_token_used(session: AsyncSession, token_hash: bytes, *, now: datetime) -> None:
-    await session.execute(
-        update(RefreshTokenRow)
-        .where(RefreshTokenRow.token_hash == token_hash, RefreshTokenRow.used_at.is_(None))
-        .values(used_at=now)
-    )
+async def replace_token(
+    session: AsyncSession, token_hash: bytes, *, by: bytes, session_id: UUID, now: datetime
+) -> None:
+    """Use a token up and keep its successor, in one round trip; refreshing is what auth does most."""
+    await session.execute(_REPLACED, {"shown": token_hash, "by": by, "of_session": session_id, "at": now})
 
 
 async def update_session_account(

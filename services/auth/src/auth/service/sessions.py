@@ -151,8 +151,9 @@ async def _rotate(
 ) -> str:
     successor = _encoded(keyed.digest(refresh_token))
     if token.used_at is None:
-        await sessions.update_token_used(session, token.token_hash, now=now)
-        await sessions.insert_refresh_token(session, _hash(successor), session_id=token.session_id, now=now)
+        await sessions.replace_token(
+            session, token.token_hash, by=_hash(successor), session_id=token.session_id, now=now
+        )
     return successor
 
 
