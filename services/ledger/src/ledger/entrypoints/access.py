@@ -116,7 +116,7 @@ def subject_of(
 SubjectDep = Annotated[Subject, Depends(subject_of)]
 
 
-def subject_or_shared(
+async def subject_or_shared(
     request: Request,
     subject: SubjectDep,
     caller: CallerDep,
