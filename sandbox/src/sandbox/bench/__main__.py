@@ -1,6 +1,6 @@
 """`make bench`: measure, print ratios, write build/bench.json; exit 1 when a must is missed.
 
-python -m sandbox.bench [latency|gateway|streams|memory|known|notices|ledger|ledger-large|tls|scaling]...
+python -m sandbox.bench [latency|gateway|streams|memory|known|notices|ledger|auth|ledger-large|tls|scaling]...
 
 All but `ledger-large` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot, ledger-visible,
 ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind.
@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from sandbox.bench.auth import auth_figures
 from sandbox.bench.figures import Figure, report
 from sandbox.bench.gateway import gateway_figures
 from sandbox.bench.known import known_figures
@@ -40,6 +41,7 @@ PARTS: Final[dict[str, Part]] = {
     "known": known_figures,
     "notices": notice_figures,
     "ledger": ledger_figures,
+    "auth": auth_figures,
 }
 NAMED: Final[dict[str, Part]] = {
     "ledger-large": large_ledger_figures,
