@@ -98,10 +98,12 @@ class StandInAuth:
 
 
 @contextmanager
-def free_socket() -> Iterator[socket.socket]:
-    """A socket on a free port."""
+def free_socket(*, listens: bool = True) -> Iterator[socket.socket]:
+    """A socket on a free port; who connects before its server is up waits."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        if listens:
+            listening.listen()
         yield listening
 
 

@@ -74,6 +74,7 @@ async def test_sigterm_settles_what_is_on_its_way(surround, auth: StandInAuth, a
         assert len(await around.mails(address)) == 1
 
 
+@pytest.mark.timeout(240)
 async def test_kill_9_at_random_points_loses_nothing_and_repeats_only_what_can_be_recognised(
     surround, auth: StandInAuth
 ) -> None:
@@ -93,7 +94,7 @@ async def kill_again_and_again(surround, auth: StandInAuth, *, kills: int, notic
     chance, slots = random.Random(kills), 4
     accounts = {auth.account(one): one for one in (f"kill-{uuid4().hex}@mail.example" for _ in range(notices))}
     async with surround() as around, receiving() as receiver:
-        changed = {"lease_s": 2, "delivery_slots": slots, "endpoint_slots": slots, "endpoints_may_be_local": True}
+        changed = {"lease_s": 6, "delivery_slots": slots, "endpoint_slots": slots, "endpoints_may_be_local": True}
         async with own_process(around, **changed) as process:
             await add_endpoints(around, accounts, receiver.url)
             await around.deliver(*(factories.payment_settled(one) for one in accounts))

@@ -103,7 +103,7 @@ async def test_what_is_no_success_is_an_error(status: int, error: type[Exception
 
 
 async def test_nobody_there_is_a_temporary_error_without_the_url() -> None:
-    with free_socket() as listening:
+    with free_socket(listens=False) as listening:
         port = listening.getsockname()[1]
         with pytest.raises(TemporaryError) as raised:
             await Outward(may_be_local=True).post(f"http://127.0.0.1:{port}/secret", content=b"{}", headers={})
