@@ -10,10 +10,12 @@ from tests.e2e.test_the_story import signed_up
 
 pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(180)]
 
-# A service and which of its paths; auth has many, and each of them is asked some fifty times.
+# A service and which of its paths; some have many, and each of them is asked some fifty times.
 PARTS = (
     *(("auth", f"^/auth/[{first}]") for first in ("a", "b-l", "m-q", "r-s", "t-z")),
-    *((service, ".") for service in ("ledger", "billing", "notifier", "gateway")),
+    ("notifier", "^/notifications/endpoints"),
+    ("notifier", "^/(?!notifications/endpoints)"),
+    *((service, ".") for service in ("ledger", "billing", "gateway")),
 )
 # Not for callers, those that would end the session that the requests are made with, and the stream that does not end.
 LEFT_OUT = "^/internal/|^/auth/logout|^/auth/sessions/|^/notifications/stream"
