@@ -74,7 +74,11 @@ class AccountSettingsChanged(Event):
 
 
 class SubscriptionChanged(Event):
-    """The subscription's current state as Stripe has it. Keyed by subscription."""
+    """The subscription's current state as Stripe has it. Keyed by subscription.
+
+    One that is past due is told as `unpaid` once `grace_until`, the plan's patience, is over. `quantity` counts seats;
+    a `pending_…` plan takes over when the running period ends.
+    """
 
     type: ClassVar[str] = "billing.subscription-changed.v1"
     key_fields: ClassVar[tuple[str, ...]] = ("subscription_id",)
@@ -88,6 +92,11 @@ class SubscriptionChanged(Event):
     current_period_start: AwareDatetime
     current_period_end: AwareDatetime
     cancel_at_period_end: bool = False
+    quantity: int = 1
+    pending_plan_id: str | None = None
+    pending_plan_version: int | None = None
+    trial_end: AwareDatetime | None = None
+    grace_until: AwareDatetime | None = None
 
 
 class PaymentSettled(Event):
@@ -117,7 +126,10 @@ class PaymentSettled(Event):
 
 
 class PaymentFailed(Event):
-    """A payment did not go through; nothing was granted."""
+    """A payment did not go through; nothing was granted.
+
+    With the reason `authentication_required` the customer has to confirm it: billing's page of payment methods.
+    """
 
     type: ClassVar[str] = "billing.payment-failed.v1"
 

@@ -4,7 +4,7 @@ Worst: every unit that the plan gives is used for the dearest thing that it pays
 usual mix of tokens. Exact fractions inside, basis points rounded down outside.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -49,24 +49,31 @@ class Margin(NamedTuple):
         return self.worst_bps is None or self.worst_bps < 0
 
 
+Mixes = Mapping[str, Sequence[int]]
+"""How a model's tokens divide over `plan_tokens.CLASSES`, in any whole; a model without one divides as usual."""
+
+
 def worst_margin(
-    sold: SoldUnits, book: PriceBook, *, at: datetime, models: Iterable[str] | None = None
+    sold: SoldUnits, book: PriceBook, *, at: datetime, models: Iterable[str] | None = None, mixes: Mixes | None = None
 ) -> tuple[Margin, ...]:
     """Per allowed model, the dearest for us first; an unpriced model is refused."""
+    mixes = mixes or {}
     names = sorted(book.models if models is None else models)
     weights = PlanWeights(sold.weights)
-    found = [_margin(sold, book.rates_for(name), weights=weights, at=at) for name in names]
+    found = [
+        _margin(sold, book.rates_for(name), weights=weights, at=at, mix=mixes.get(name) or TYPICAL) for name in names
+    ]
     return tuple(sorted(found, key=lambda one: (one.worst_bps is not None, one.worst_bps or 0, one.model)))
 
 
-def _margin(sold: SoldUnits, rates: ModelRates, *, weights: PlanWeights, at: datetime) -> Margin:
+def _margin(sold: SoldUnits, rates: ModelRates, *, weights: PlanWeights, at: datetime, mix: Sequence[int]) -> Margin:
     if sold.unit == "credit":
         earned = Fraction(sold.price_nano, sold.amount) if sold.amount else Fraction(1)
         cost = Fraction(WHOLE_BPS, WHOLE_BPS + sold.markup_bps)
         return Margin(rates.model, _bps(earned, cost), _bps(earned, cost))
     if sold.unit == "request":
         return _of_requests(sold, rates)
-    worst, typical = _cost_of_token(rates, weights.of(rates.model), at=at)
+    worst, typical = _cost_of_token(rates, weights.of(rates.model), at=at, mix=mix)
     rates_earned = [Fraction(sold.price_nano, sold.amount)] if sold.amount else []
     if sold.overage_nano_per_1k_tokens is not None:
         rates_earned.append(Fraction(sold.overage_nano_per_1k_tokens, 1_000))
@@ -83,8 +90,10 @@ def _of_requests(sold: SoldUnits, rates: ModelRates) -> Margin:
     return Margin(rates.model, _bps(earned, cost), _bps(earned, cost / 2))
 
 
-def _cost_of_token(rates: ModelRates, weights: tuple[int, ...], *, at: datetime) -> tuple[Fraction | None, Fraction]:
-    """What one plan token costs at worst, at any size, speed and place, and in the usual mix at the usual price."""
+def _cost_of_token(
+    rates: ModelRates, weights: tuple[int, ...], *, at: datetime, mix: Sequence[int]
+) -> tuple[Fraction | None, Fraction]:
+    """What one plan token costs at worst, at any size, speed and place, and in a mix at the usual price."""
     geo = max((Fraction(*ratio) for ratio in rates.geos.values()), default=Fraction(1))
     tiers = [tier for speed in rates.periods for tier in rates.tiers_at(at, speed=speed)]
     dearest = [max(tier.rates[place] for tier in tiers) * max(geo, Fraction(1)) for place in range(len(weights))]
@@ -92,9 +101,9 @@ def _cost_of_token(rates: ModelRates, weights: tuple[int, ...], *, at: datetime)
         None if 0 in weights else max(price * WHOLE / weight for price, weight in zip(dearest, weights, strict=True))
     )
     usual = rates.tiers_at(at, speed=None)[-1].rates
-    paid = sum(share * weight for share, weight in zip(TYPICAL, weights, strict=True))
-    cost = sum(share * price for share, price in zip(TYPICAL, usual, strict=True))
-    return worst, Fraction(cost * WHOLE, paid) if paid else Fraction(cost)
+    paid = sum(share * weight for share, weight in zip(mix, weights, strict=True))
+    cost = sum(share * price for share, price in zip(mix, usual, strict=True))
+    return worst, Fraction(cost * WHOLE, paid) if paid else Fraction(cost, sum(mix))
 
 
 def _bps(earned: Fraction, cost: Fraction) -> int | None:
