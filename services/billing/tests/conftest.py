@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 import uvicorn
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from billing.app import create_app
@@ -25,8 +27,13 @@ from kit.clock import SystemClock
 from kit.database import Database
 from kit.producer import Producer
 from kit.testing import Signer
+from kit.tokens import STEPPED_UP
 from sandbox.fixtures_stripe import StripeServer, running_stripe_server
 from sandbox.testing import MigratedDatabase
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ledger_stand_in import Books, kept_books
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 PUBLIC_URL = "http://127.0.0.1:8080"
@@ -58,6 +65,14 @@ class Billing:
 
     def headers(self, account_id: UUID, *, role: str = "owner") -> dict[str, str]:
         return {"authorization": f"Bearer {self.signer.user_token(account_id=account_id, role=role)}"}
+
+    def operator_headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.signer.user_token(account_id=uuid4(), operator=True, acr=STEPPED_UP)}"}
+
+    async def rows_changed(self, statement: str, **values: object) -> None:
+        """What time would change, changed now."""
+        async with self.database.transaction() as session:
+            await session.execute(text(statement), values)
 
     async def known_account(self) -> Account:
         """An account that is here without Kafka, for billings that are started and killed."""
@@ -104,7 +119,8 @@ class Billing:
     async def _busy(self) -> bool:
         if any(delivery["state"] == "pending" for delivery in self.stripe.deliveries()):
             return True
-        return bool(await self.count("webhook_event", "state = 'pending'") + await self.count("outbox"))
+        due = await self.count("account_settings", "due_at IS NOT NULL")
+        return bool(due + await self.count("webhook_event", "state = 'pending'") + await self.count("outbox"))
 
     async def count(self, table: str, where: str = "true", **values: object) -> int:
         async with self.database.reading() as session:
@@ -131,6 +147,41 @@ class Billing:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"wanted {wanted!r}, saw {seen!r}") from None
+
+
+@dataclass
+class Shop:
+    """A billing with the whole of `shop.toml`, and what its customers' programs ask of it."""
+
+    billing: Billing
+    books: Books
+
+    async def ask(
+        self, account: Account, method: str, path: str, body: object = None, *, key: str | None = None
+    ) -> httpx2.Response:
+        headers = account.headers | {"idempotency-key": key or uuid4().hex}
+        return await self.billing.http.request(method, path, json=body, headers=headers)
+
+    async def done(self, account: Account, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The answer to what must succeed, when everything has come to rest."""
+        answer = await self.ask(account, method, path, body)
+        assert answer.status_code < 300, answer.text
+        await self.billing.rest()
+        return answer.json()
+
+    async def buy(self, account: Account, offer: str | None = None, *, card: str = "ok", **fields: object) -> str:
+        """Pay a checkout; the session's id."""
+        wanted = {"offer": offer, **fields} if offer else {"mode": "setup"}
+        session_id = (await self.done(account, "POST", "/billing/checkout", wanted))["session_id"]
+        self.billing.stripe.control(f"/sandbox/checkout/{session_id}/pay", {"card": card})
+        await self.billing.rest()
+        return session_id
+
+    async def subscription(self, account: Account) -> dict[str, Any]:
+        return (await self.done(account, "GET", "/billing/subscription"))["subscription"]
+
+    async def settings(self, account: Account) -> list[dict[str, Any]]:
+        return await self.billing.events("billing.account-settings-changed.v1", account.id)
 
 
 @asynccontextmanager
@@ -178,6 +229,7 @@ def make_settings(stack: Any, topics: list[str]) -> Callable[..., BillingSetting
                 "stripe_secret_key": stripe.secret_key,
                 "stripe_webhook_secret": f"{OLD_SECRET},{stripe.webhook_secret}",
                 "stripe_api_url": stripe.base_url,
+                "open_paths": "checkout,top_up,auto_top_up,overage,pay_per_use",
                 **values,
             }
         )
@@ -228,6 +280,25 @@ def make_ground(stack: Any, migrated_url: Any, make_settings: Any, kafka_records
 async def running(make_ground: Any) -> AsyncIterator[Billing]:
     async with make_ground() as ground, ground.serving() as billing:
         yield billing
+
+
+@pytest_asyncio.fixture(scope="session")
+async def shop(make_ground: Any) -> AsyncIterator[Shop]:
+    """A billing that sells in every way there is, with books beside it."""
+    async with kept_books() as books, make_ground() as ground:
+        changed = {
+            "catalogue": Path(__file__).with_name("shop.toml"),
+            "auth_url": books.url,
+            "ledger_url": books.url,
+            "service_secret": SecretStr("a-secret"),
+        }
+        async with ground.serving(**changed) as billing:
+            yield Shop(billing, books)
+
+
+@pytest_asyncio.fixture
+async def customer(shop: Shop) -> Account:
+    return await shop.billing.new_account()
 
 
 @pytest_asyncio.fixture

@@ -1,18 +1,40 @@
 """Billing's composition root."""
 
+from typing import Any
+
 from fastapi import FastAPI
 
 from billing.adapters.catalogue_file import load_catalogue
+from billing.adapters.ledger_api import LedgerApi
 from billing.adapters.stripe_api import StripeApi
+from billing.adapters.stripe_subscriptions import StripeSubscriptions
 from billing.domain.catalogue import Catalogue
 from billing.domain.returns import ReturnPages
 from billing.entrypoints.events import build_consumer
-from billing.entrypoints.http import checkout, offers, pages, statements, webhooks
+from billing.entrypoints.http import (
+    aliases,
+    checkout,
+    offers,
+    operator,
+    pages,
+    payment_methods,
+    statements,
+    subscription,
+    webhooks,
+)
+from billing.entrypoints.keeper import Keeper
 from billing.entrypoints.poller import Poller
 from billing.entrypoints.publisher import CataloguePublisher
 from billing.entrypoints.webhook_worker import WebhookWorker
+from billing.service.changing import ChangeDesk
 from billing.service.checkout import CheckoutDesk
+from billing.service.collecting import Collecting
 from billing.service.margins import checked, refuse_losses
+from billing.service.paths import Paths
+from billing.service.pay_per_use import PayPerUse
+from billing.service.standing import Standing
+from billing.service.top_ups import TopUps
+from billing.service.wallets import WalletDesk
 from billing.settings import BillingSettings
 from kit import logging
 from kit.service import Service
@@ -20,7 +42,17 @@ from kit.tokens import KeySource
 
 log = logging.get(__name__)
 
-ROUTERS = (checkout.router, offers.router, statements.router, webhooks.router, pages.router)
+ROUTERS = (
+    checkout.router,
+    offers.router,
+    statements.router,
+    subscription.router,
+    payment_methods.router,
+    operator.router,
+    webhooks.router,
+    aliases.router,
+    pages.router,
+)
 
 
 def create_app(settings: BillingSettings, *, keys: KeySource | None = None, group: str = "billing") -> FastAPI:
@@ -31,7 +63,8 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
         name="billing",
         settings=settings,
         database_url=settings.database_url.get_secret_value(),
-        consumer=build_consumer(group),
+        secret=settings.service_secret.get_secret_value() if settings.service_secret else None,
+        consumer=build_consumer(group, clock=settings.clock()),
         keys=keys,
     )
     database, clock = service.database, service.clock
@@ -44,12 +77,40 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
         poller = Poller(database, stripe, clock=clock, every_s=settings.stripe_poll_s, wake=worker.wake)
         service.background["poller"] = poller.run
     state = {
-        "desk": CheckoutDesk(database, stripe, clock=clock),
+        **_desks(service, stripe, settings),
         "pages": pages.load_pages(),
         "return_pages": ReturnPages(settings.public_url.rstrip("/")),
         "webhook_door": webhooks.WebhookDoor(settings.webhook_secrets, worker.wake),
     }
+    service.background["keeper"] = state["keeper"].run
     return service.app(title="Faregate billing", routers=ROUTERS, state=state)
+
+
+def _desks(service: Service, stripe: StripeApi, settings: BillingSettings) -> dict[str, Any]:
+    """What the routes ask, and what keeps time."""
+    database, clock = service.database, service.clock
+    paths = Paths(settings.paths, clock)
+    use = PayPerUse(paths, clock)
+    payments = stripe.payments
+    subscriptions = StripeSubscriptions(stripe.client)
+    collecting = Collecting(database, payments, _ledger(service, settings), paths, clock)
+    return {
+        "desk": CheckoutDesk(database, stripe, paths=paths, clock=clock),
+        "change_desk": ChangeDesk(database, stripe, subscriptions, pay_per_use=use, clock=clock),
+        "wallets": WalletDesk(database, payments, clock=clock),
+        "top_ups": TopUps(paths, clock),
+        "pay_per_use": use,
+        "paths": paths,
+        "keeper": Keeper(database, standing=Standing(paths), pay_per_use=use, collecting=collecting, clock=clock),
+    }
+
+
+def _ledger(service: Service, settings: BillingSettings) -> LedgerApi | None:
+    """Without it nothing tops up by itself: nobody knows what is left."""
+    if settings.ledger_url is None or settings.service_secret is None:
+        log.warning("billing.top_ups_off", reason="FAREGATE_LEDGER_URL or FAREGATE_BILLING_SERVICE_SECRET is not set")
+        return None
+    return LedgerApi(settings.ledger_url, http=service.http, tokens=service.service_tokens())
 
 
 def _check_margins(settings: BillingSettings, catalogue: Catalogue) -> None:

@@ -4,19 +4,22 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
+from uuid import UUID
 
 import typer
 from fastapi import FastAPI
 
 from billing.adapters.catalogue_file import load_catalogue
 from billing.app import create_app
+from billing.commands.mixes import fetch_mixes
+from billing.commands.pushing import add_commands
 from billing.domain.amounts import credit_text, money_text
-from billing.domain.catalogue import Terms
+from billing.domain.offers import Terms
+from billing.domain.paths import Path as PaidPath
 from billing.errors import CatalogueError
-from billing.service import catalogue, inbox
+from billing.service import catalogue, inbox, paths
 from billing.service.margins import checked
 from billing.settings import BillingSettings
 from kit.cli import build_cli
@@ -48,8 +51,11 @@ cli = build_cli(
 )
 catalogue_cli = typer.Typer(help="What is for sale.", no_args_is_help=True)
 webhooks_cli = typer.Typer(help="Stripe's events that were stored.", no_args_is_help=True)
+add_commands(catalogue_cli)
 cli.add_typer(catalogue_cli, name="catalogue")
 cli.add_typer(webhooks_cli, name="webhooks")
+paths_cli = typer.Typer(help="Which ways of paying are open.", no_args_is_help=True)
+cli.add_typer(paths_cli, name="paths")
 
 
 @asynccontextmanager
@@ -94,7 +100,7 @@ def publish_catalogue(
     book = price_book or settings.price_book
     if book is None:
         typer.echo("margins are not checked: no price book is named")
-    elif _print_margins(settings.catalogue, book, at=settings.clock().now()) and not force:
+    elif _print_margins(settings, settings.catalogue, book) and not force:
         typer.echo("not published: an offer can make a loss (--force publishes it all the same)", err=True)
         raise typer.Exit(1)
     published, repeated = _run(_publish(settings, again=again))
@@ -110,13 +116,15 @@ def show_margins(
 ) -> None:
     """Print what each offer earns per model, at worst and typically; exit 1 when one can make a loss."""
     settings = load(BillingSettings, service="billing")
-    if _print_margins(path or settings.catalogue, price_book, at=settings.clock().now()):
+    if _print_margins(settings, path or settings.catalogue, price_book):
         raise typer.Exit(1)
 
 
-def _print_margins(path: Path, price_book: Path, *, at: datetime) -> bool:
+def _print_margins(settings: BillingSettings, path: Path, price_book: Path) -> bool:
+    mixes = asyncio.run(fetch_mixes(settings))
+    typer.echo(f"typical: as {len(mixes)} models were used in the last 30 days, the others as is usual")
     try:
-        found = checked(load_catalogue(path), price_book, at=at)
+        found = checked(load_catalogue(path), price_book, at=settings.clock().now(), mixes=mixes)
     except CatalogueError as error:
         typer.echo(f"margins cannot be computed: {error}", err=True)
         raise typer.Exit(2) from None
@@ -173,3 +181,35 @@ def retry_webhooks(
 async def _retry(settings: BillingSettings, event_ids: list[str]) -> list[str]:
     async with _database(settings) as database, database.transaction() as session:
         return await inbox.retry_failed(session, event_ids, now=settings.clock().now())
+
+
+@paths_cli.command("list")
+def list_paths() -> None:
+    """Show every way of paying, then what is set for single accounts."""
+    settings = load(BillingSettings, service="billing")
+    for flag in _run(_shown_paths(settings)):
+        typer.echo(f"{flag.path} {flag.scope}: {flag.state}")
+
+
+async def _shown_paths(settings: BillingSettings) -> list[paths.Flag]:
+    async with _database(settings) as database, database.reading() as session:
+        return await paths.Paths(settings.paths, settings.clock()).shown(session, limit=1000)
+
+
+@paths_cli.command("set")
+def set_path(
+    path: Annotated[PaidPath, typer.Argument(help="the way of paying")],
+    state: Annotated[paths.Wanted, typer.Argument(help="unset leaves it to the wider rule")],
+    reason: Annotated[str, typer.Option(help="why; it is kept")],
+    account: Annotated[UUID | None, typer.Option(help="only for this account")] = None,
+) -> None:
+    """Open or close a way of paying; what was begun goes on to its end."""
+    settings = load(BillingSettings, service="billing")
+    change = paths.Change(path, state, account, actor="command", reason=reason)
+    _run(_set_path(settings, change))
+    typer.echo(f"{path} {change.scope}: {state}")
+
+
+async def _set_path(settings: BillingSettings, change: paths.Change) -> None:
+    async with _database(settings) as database, database.transaction() as session:
+        await paths.Paths(settings.paths, settings.clock()).change(session, change)

@@ -1,6 +1,16 @@
 """What billing refuses, and what it waits for."""
 
-from kit.errors import ConflictError, DomainError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
+from typing import ClassVar
+
+from kit.errors import (
+    ConflictError,
+    DomainError,
+    ForbiddenError,
+    InvalidError,
+    Kind,
+    NotFoundError,
+    UnavailableError,
+)
 
 
 class CatalogueError(Exception):
@@ -23,6 +33,58 @@ class AlreadySubscribedError(ConflictError):
 
 class RoleMayNotBuyError(ForbiddenError):
     code = "role_may_not_buy"
+
+
+class PathClosedError(ForbiddenError):
+    """The operator has not opened this way of paying, or has closed it."""
+
+    code = "path_closed"
+
+
+class AmountOutOfBoundsError(InvalidError):
+    code = "amount_out_of_bounds"
+
+
+class CurrencyNotSoldError(InvalidError):
+    """The offer has no price in this currency, or the account pays in another one."""
+
+    code = "currency_not_sold"
+
+
+class NotForThisOfferError(InvalidError):
+    """The offer is not sold like that."""
+
+    code = "not_for_this_offer"
+
+
+class NoSubscriptionError(ConflictError):
+    code = "no_subscription"
+
+
+class ChangeRefusedError(ConflictError):
+    """The subscription cannot be changed like that now."""
+
+    code = "change_refused"
+
+
+class NoPaymentMethodError(ConflictError):
+    code = "no_payment_method"
+
+
+class PaymentMethodInUseError(ConflictError):
+    code = "payment_method_in_use"
+
+
+class UnknownPaymentMethodError(NotFoundError):
+    code = "unknown_payment_method"
+
+
+class UnknownPaymentError(NotFoundError):
+    code = "unknown_payment"
+
+
+class UnknownInvoiceError(NotFoundError):
+    code = "unknown_invoice"
 
 
 class ReturnAddressError(InvalidError):
@@ -49,6 +111,18 @@ class StripeRefusedError(DomainError):
     """Stripe says that the request is wrong."""
 
     code = "stripe_refused"
+
+
+class CardDeclinedError(DomainError):
+    """The bank said no, or wants the customer to confirm; nothing was taken."""
+
+    kind: ClassVar[Kind] = "payment"
+    code = "card_declined"
+
+    def __init__(self, detail: str, *, reason: str = "card_declined", payment_id: str | None = None) -> None:
+        super().__init__(detail, extra={"reason": reason})
+        self.reason = reason
+        self.payment_id = payment_id
 
 
 class StripeMissingError(DomainError):

@@ -2,10 +2,21 @@
 
 from typing import Final
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 WEBHOOKS_RECEIVED: Final = Counter(
     "faregate_billing_webhooks_total", "Events of Stripe's that were stored.", ["type", "source"]
 )
 WEBHOOKS_FORGED: Final = Counter("faregate_billing_webhooks_forged_total", "Webhooks without a valid signature.")
 WEBHOOKS_ENDED: Final = Counter("faregate_billing_webhooks_ended_total", "Events by how they ended.", ["state"])
+ATTEMPTS: Final = Counter(
+    "faregate_billing_attempts_total",
+    "Payments asked for while nobody was there, by what became of them.",
+    ["purpose", "outcome"],
+)
+TOP_UPS_OFTEN: Final = Gauge(
+    "faregate_billing_top_ups_often", "Accounts that topped up by themselves more often in a day than is usual."
+)
+TOP_UPS_OVERDUE: Final = Gauge(
+    "faregate_billing_top_ups_overdue", "Accounts that are below their threshold and were not topped up."
+)

@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from billing.domain.paths import configured_paths
 from kit.settings import ServiceSettings
 
 SHIPPED_CATALOGUE: Final = Path(__file__).with_name("catalogue.toml")
@@ -25,9 +26,23 @@ class BillingSettings(ServiceSettings):
         "https://api.stripe.com", validation_alias="FAREGATE_STRIPE_API_URL", pattern=r"^https?://[^/]+$"
     )
     stripe_poll_s: float = Field(0.0, ge=0)
+    service_secret: SecretStr | None = Field(None, description="what auth knows billing by")
+    ledger_url: str | None = Field(None, validation_alias="FAREGATE_LEDGER_URL", pattern=r"^https?://[^/]+$")
+    open_paths: str = Field("", description="ways of paying that are open where no operator has said anything")
     catalogue: Path = SHIPPED_CATALOGUE
     price_book: Path | None = Field(None, description="prices that offers' margins are checked against when published")
     sell_at_a_loss: bool = Field(default=False, description="start with offers that can make a loss")
+
+    @field_validator("open_paths")
+    @classmethod
+    def _known_paths(cls, value: str) -> str:
+        configured_paths(value.split(","))
+        return value
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The ways of paying that the configuration opens."""
+        return configured_paths(self.open_paths.split(","))
 
     @field_validator("stripe_secret_key")
     @classmethod

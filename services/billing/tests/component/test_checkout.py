@@ -227,6 +227,7 @@ async def test_offers_are_public_and_say_what_can_be_bought(billing):
         ("starter", "20.00", "20", True),
         ("credits_10", "10.00", "10", True),
         ("credits_25", "25.00", "25", True),
+        ("top_up", "0.00", "0", True),
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 import stripe
 
 from billing.adapters.stripe_api import NewSession, StripeApi
+from billing.domain.offers import Purchase
 from billing.repository import catalogue
 
 SETTLED = "billing.payment-settled.v1"
@@ -194,13 +195,13 @@ async def open_forged(billing, account, victim, forged: str) -> str:
         dear = await catalogue.find_terms(session, "credits_25", 1)
         assert terms is not None
         assert dear is not None
-        price_id = await catalogue.find_price(session, terms)
+        price_id = await catalogue.find_price(session, terms, "usd")
         assert price_id is not None
     wanted = NewSession(
         key=uuid4().hex,
         account_id=victim.id if forged == "account" else account.id,
         customer=customer,
-        terms=dear if forged == "offer" else terms,
+        purchase=Purchase(dear if forged == "offer" else terms, "usd"),
         price_id=price_id,
         success_url="https://example.com/",
         cancel_url="https://example.com/",

@@ -25,6 +25,7 @@ from kit import migrations
 from kit.clock import ManualClock
 from kit.database import Database
 
+PRICES = {"trial": 0, "starter": 2000, "credits_10": 1000, "credits_25": 2500, "top_up": 0}
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
@@ -63,7 +64,7 @@ async def test_an_unchanged_catalogue_publishes_nothing_new(database, clock):
     first = await publish(database, catalogue, clock)
     second = await publish(database, catalogue, clock)
 
-    assert first == [("trial", 1), ("starter", 1), ("credits_10", 1), ("credits_25", 1)]
+    assert first == [("trial", 1), ("starter", 1), ("credits_10", 1), ("credits_25", 1), ("top_up", 1)]
     assert second == []
     events = await outbox(database)
     assert [(one["type"], one["subject"]) for one in events] == [
@@ -93,7 +94,7 @@ async def test_a_changed_plan_is_a_new_version_that_holds_five_minutes_later(dat
     changed = await publish(database, dearer(catalogue), clock)
 
     assert changed == [("starter", 2)]
-    assert await prices(database, clock) == {"trial": 0, "starter": 2000, "credits_10": 1000, "credits_25": 2500}
+    assert await prices(database, clock) == PRICES
     newest = (await outbox(database))[-1]["data"]
     assert (newest["version"], newest["price_minor"]) == (2, "2500")
     assert newest["effective_at"] == (clock.now() + timedelta(minutes=5)).isoformat().replace("+00:00", "Z")
@@ -106,11 +107,11 @@ async def test_an_offer_that_left_the_file_is_no_longer_on_sale(database, clock)
     await publish(database, catalogue, clock)
 
     await publish(database, catalogue.model_copy(update={"bundles": {}}), clock)
-    assert set(await prices(database, clock)) == {"trial", "starter"}
+    assert set(await prices(database, clock)) == {"trial", "starter", "top_up"}
     back = await publish(database, catalogue, clock)
 
     assert back == []
-    assert set(await prices(database, clock)) == {"trial", "starter", "credits_10", "credits_25"}
+    assert set(await prices(database, clock)) == set(PRICES)
 
 
 async def test_plans_stated_again_are_the_same_events(database, clock):
@@ -245,7 +246,7 @@ async def test_the_commands_show_publish_and_retry(migrated_url, make_settings, 
     retried = await in_thread(command_of, "webhooks", "retry")
     refused = await in_thread(lambda: command_of("serve", FAREGATE_BILLING_CATALOGUE=str(wrong)))
 
-    assert "4 new versions" in published.stdout, published.stderr
+    assert "5 new versions" in published.stdout, published.stderr
     assert "starter v1: 20.00 usd / month, 20 credits" in shown.stdout
     assert (listed.returncode, listed.stdout) == (0, "")
     assert "0 events are pending again" in retried.stdout

@@ -23,18 +23,27 @@ price = "20"
 interval = "month"
 allowances = [{ rule = "period", credits = "20" }]
 """
+TOP_UP = '\n[top_up]\nname = "Any"\nleast = "5"\nmost = "50"\n'
+AFTER = (
+    PAID.replace("[plans.pro]", "[plans.after]")
+    .replace("20", "0", 1)
+    .replace('"month"', '"none"')
+    .replace('allowances = [{ rule = "period", credits = "20" }]', 'kind = "pay_per_use"')
+)
 BUNDLE = '\n[bundles.small]\nname = "Small"\nprice = "10"\ncredits = "10"\n'
 
 
 def test_the_shipped_catalogue_sells_what_it_says():
     catalogue = load_catalogue(SHIPPED_CATALOGUE)
 
-    assert [(offer_id, offer.price_minor) for offer_id, offer in catalogue.offers().items()] == [
+    priced = {**catalogue.plans, **catalogue.bundles}
+    assert [(offer_id, offer.price_minor) for offer_id, offer in priced.items()] == [
         ("trial", 0),
         ("starter", 2000),
         ("credits_10", 1000),
         ("credits_25", 2500),
     ]
+    assert list(catalogue.offers()) == [*priced, "top_up"]
     assert catalogue.plans["trial"].default
     assert catalogue.plans["trial"].allowances[0].credits_nano == 5_000_000_000
     assert catalogue.plans["trial"].allowances[0].valid_days == 14
@@ -60,6 +69,18 @@ def test_the_shipped_catalogue_sells_what_it_says():
         (HEAD + TRIAL + PAID.replace("plans.pro", "plans.Pro"), "plans.Pro", "pattern"),
         (HEAD + TRIAL + BUNDLE.replace('"10"\ncredits', '"0.49"\ncredits'), "bundles.small.price", "50"),
         (HEAD + TRIAL + BUNDLE.replace("bundles.small", "bundles.trial"), "catalogue", "id of a plan already"),
+        (HEAD + TRIAL + BUNDLE + 'only_with = ["gone"]', "catalogue", "gone is no plan"),
+        (HEAD + TRIAL + BUNDLE + 'prices = { eur = "0.49" }', "bundles.small.prices.eur", "50"),
+        (HEAD + TRIAL + TOP_UP.replace('"50"', '"4"'), "top_up", "not less than least"),
+        (HEAD + TRIAL + TOP_UP.replace('"50"', '"90000001"'), "top_up", "fits into one grant"),
+        (HEAD + TRIAL + BUNDLE.replace("bundles.small", "bundles.top_up"), "catalogue", "free"),
+        (HEAD + TRIAL.replace('price = "0"', 'price = "0"\nper_seat = true'), "plans.trial", "plans with a price"),
+        (HEAD + TRIAL + PAID + "per_seat = true", "plans.pro", "seats"),
+        (
+            HEAD + TRIAL + AFTER + '[plans.after.terms.overage]\npolicy = "bill"\ncollect = "payment"',
+            "plans.after",
+            "pay_per_use",
+        ),
         (HEAD.replace("usd", "eur") + TRIAL, "currency", "'usd'"),
         (HEAD.replace("1", "2") + TRIAL, "format", "1"),
         ("format = ", "", "is not TOML"),

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from billing.adapters.catalogue_file import load_catalogue
-from billing.domain.catalogue import PlanSpec, Terms, parse_spec, spec_digest, spec_values
+from billing.domain.catalogue import PlanSpec, parse_spec, spec_digest, spec_values
+from billing.domain.offers import Terms
 from billing.errors import CatalogueError
 from billing.service.catalogue import plan_published
-from billing.service.margins import checked, margins, refuse_losses
+from billing.service.margins import OfferMargins, checked, margins, mixes_of, refuse_losses
 from billing.settings import SHIPPED_CATALOGUE
 from contracts.billing import PlanPublished
 from contracts.event import decode
@@ -51,13 +52,14 @@ def test_token_plans_are_published_as_they_were_asked_for(
 def test_bundles_fair_use_and_pay_per_use_are_there() -> None:
     catalogue = load_catalogue(EXAMPLE)
 
-    assert sorted(one.requests for one in catalogue.bundles.values() if one.requests) == [10, 25]
+    assert sorted(one.requests for one in catalogue.bundles.values() if one.requests and not one.only_with) == [10, 25]
     assert [(one.amount, one.then) for one in published("unlimited").soft_limits] == [
         (200, "throttle"),
         (1_000, "block"),
     ]
     pay = published("pay_per_use")
     assert (pay.kind, pay.markup_bps, pay.allowances) == ("pay_per_use", 1_500, ())
+    assert (pay.terms.overage.policy, pay.terms.overage.collect) == ("bill", "payment")
 
 
 def test_nothing_of_the_example_can_make_a_loss_and_plans_earn_half_typically() -> None:
@@ -113,7 +115,10 @@ def test_a_plan_that_bills_tokens_below_their_cost_is_a_loss() -> None:
         (('renewal = "ledger"', 'renewal = "never"'), "plans.free.renewal"),
         (("hundredths = 500", "hundredths = -1"), "plans.free.terms.weights.0.hundredths"),
         (("concurrency = 2", "member_concurrency = 0"), "plans.free.limits.member_concurrency"),
-        (('price = "49"', 'price = "49"\ntrial_days = 7'), "plans.pro.*trial_days"),
+        (('price = "49"', 'price = "49"\nper_seat = true'), "plans.pro.*seats"),
+        (('price = "49"', 'price = "49"\nprices = { jpy = "4900" }'), "plans.pro.prices.jpy"),
+        (('price = "49"', 'price = "49"\nprices = { eur = "0.10" }'), "plans.pro.*0.50"),
+        (('price = "49"', 'price = "49"\ngrace = { days = -1 }'), "plans.pro.grace.days"),
         (('then = "block"', 'then = "shout"'), "plans.unlimited.soft_limits.1.then"),
     ],
 )
@@ -134,5 +139,27 @@ def test_offers_from_before_keep_their_digests() -> None:
         "starter": "a6ac666f7359",
         "credits_10": "7a2d70eef0fc",
         "credits_25": "9941338d7ca8",
+        "top_up": "beeb6f23e866",
     }
     assert isinstance(load_catalogue(SHIPPED_CATALOGUE).plans["trial"], PlanSpec)
+
+
+def test_the_typical_margin_follows_the_mix_that_is_really_used() -> None:
+    """(money.md 20)."""
+    rows = [
+        {"model": "claude-sonnet-5-5", "shares_ppm": {"cache_read": 1_000_000}},
+        {"model": "claude-haiku-4-5", "shares_ppm": {"output": 1_000_000}},
+        {"model": "claude-sonnet-4-5", "shares_ppm": {}},
+    ]
+    catalogue = load_catalogue(EXAMPLE)
+
+    def typical(found: list[OfferMargins]) -> dict[str, int | None]:
+        (pro,) = [one for one in found if one.offer_id == "pro"]
+        return {one.model: one.typical_bps for one in pro.margins}
+
+    usual = typical(margins(catalogue, BOOK, at=AT))
+    used = typical(margins(catalogue, BOOK, at=AT, mixes=mixes_of(rows)))
+
+    assert used["claude-sonnet-5-5"] != usual["claude-sonnet-5-5"]
+    assert used["claude-haiku-4-5"] != usual["claude-haiku-4-5"]
+    assert used["claude-sonnet-4-5"] == usual["claude-sonnet-4-5"]

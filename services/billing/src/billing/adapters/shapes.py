@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
+from billing.domain.payment_methods import PaymentMethod
 from billing.domain.states import (
     CheckoutSession,
+    CreditNote,
     Dispute,
     Intent,
     Invoice,
     InvoiceLine,
+    Kept,
     Refund,
     StripeEvent,
     Subscription,
@@ -44,7 +47,7 @@ def ident(value: Any) -> str | None:
 
 def session_of(body: Json) -> CheckoutSession:
     intent = body["payment_intent"]
-    lines = body.get("line_items", {}).get("data", [])
+    lines = (body.get("line_items") or {}).get("data", [])
     return CheckoutSession(
         id=body["id"],
         url=body["url"],
@@ -54,10 +57,11 @@ def session_of(body: Json) -> CheckoutSession:
         customer=ident(body["customer"]),
         account_ref=body["client_reference_id"],
         metadata=dict(body["metadata"] or {}),
-        total_minor=int(body["amount_total"]),
+        total_minor=int(body["amount_total"] or 0),
         currency=body["currency"],
         expires_at=instant(body["expires_at"]),
         price_id=ident(lines[0]["price"]) if len(lines) == 1 else None,
+        quantity=int(lines[0]["quantity"]) if len(lines) == 1 else 1,
         subscription_id=ident(body["subscription"]),
         invoice_id=ident(body["invoice"]),
         intent=intent_of(intent) if isinstance(intent, Mapping) else None,
@@ -73,6 +77,9 @@ def intent_of(body: Json) -> Intent:
         currency=body["currency"],
         fee_minor=_fee_minor(body["latest_charge"]),
         failure=failure.get("decline_code") or failure.get("code"),
+        customer=ident(body["customer"]),
+        amount_minor=int(body["amount"]),
+        attempt_id=(body["metadata"] or {}).get("attempt_id"),
     )
 
 
@@ -88,17 +95,28 @@ def _fee_minor(charge: Any) -> int | None:
 
 
 def subscription_of(body: Json) -> Subscription:
-    item = body["items"]["data"][0]
+    item = _plan_item(body["items"]["data"])
+    metadata = dict(body["metadata"] or {})
     return Subscription(
         id=body["id"],
         customer=cast("str", ident(body["customer"])),
-        metadata=dict(body["metadata"] or {}),
+        metadata=metadata,
         price_id=cast("str", ident(item["price"])),
         status=body["status"],
         period_start=instant(item["current_period_start"]),
         period_end=instant(item["current_period_end"]),
         cancel_at_period_end=bool(body["cancel_at_period_end"]) or body["cancel_at"] == item["current_period_end"],
+        item_id=item["id"],
+        quantity=int(item.get("quantity") or 1),
+        trial_end=instant(body["trial_end"]) if body["trial_end"] else None,
+        kept=Kept.of(metadata),
     )
+
+
+def _plan_item(items: list[Json]) -> Json:
+    """The item that is paid ahead; metered ones stand beside it."""
+    licensed = [item for item in items if (item["price"].get("recurring") or {}).get("usage_type") != "metered"]
+    return (licensed or items)[0]
 
 
 def invoice_of(body: Json, intent: Intent | None) -> Invoice:
@@ -113,28 +131,56 @@ def invoice_of(body: Json, intent: Intent | None) -> Invoice:
         due_minor=int(body["amount_due"]),
         paid_minor=int(body["amount_paid"]),
         currency=body["currency"],
-        line=_line_of(body["lines"]["data"]),
+        lines=tuple(_line_of(line) for line in body["lines"]["data"]),
         intent=intent,
+        number=body["number"],
+        total_minor=int(body["total"]),
+        tax_minor=sum(int(tax["amount"]) for tax in body.get("total_taxes") or ()),
+        pdf_url=body["invoice_pdf"],
+        page_url=body["hosted_invoice_url"],
+        created_at=instant(body["created"]),
     )
 
 
-def _line_of(lines: list[Json]) -> InvoiceLine | None:
-    """The one line that pays for a whole period; none when there are only prorations."""
-    whole = [line for line in lines if not _is_proration(line)]
-    if len(whole) != 1:
-        return None
-    line = whole[0]
+def _line_of(line: Json) -> InvoiceLine:
+    details = (line["parent"] or {}).get("subscription_item_details")
+    priced = (line["pricing"] or {}).get("price_details") or {}
     return InvoiceLine(
-        price_id=cast("str", ident(line["pricing"]["price_details"]["price"])),
+        price_id=ident(priced.get("price")),
         amount_minor=int(line["amount"]),
         period_start=instant(line["period"]["start"]),
         period_end=instant(line["period"]["end"]),
+        quantity=int(line["quantity"] or 0),
+        is_proration=details is None or bool(details["proration"]),
+        description=line["description"] or "",
     )
 
 
-def _is_proration(line: Json) -> bool:
-    details = (line["parent"] or {}).get("subscription_item_details")
-    return details is None or bool(details["proration"])
+def credit_note_of(body: Json) -> CreditNote:
+    return CreditNote(
+        id=body["id"],
+        customer=cast("str", ident(body["customer"])),
+        invoice_id=cast("str", ident(body["invoice"])),
+        number=body["number"],
+        status=body["status"],
+        reason=body["reason"],
+        currency=body["currency"],
+        total_minor=int(body["total"]),
+        pdf_url=body["pdf"],
+        created_at=instant(body["created"]),
+    )
+
+
+def payment_method_of(body: Json) -> PaymentMethod:
+    card = body.get("card") or {}
+    return PaymentMethod(
+        id=body["id"],
+        kind=body["type"],
+        brand=card.get("brand"),
+        last4=card.get("last4"),
+        exp_month=card.get("exp_month"),
+        exp_year=card.get("exp_year"),
+    )
 
 
 def intent_id_of_invoice(body: Json) -> str | None:

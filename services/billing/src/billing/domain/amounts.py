@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer
 from contracts.money import MAX_AMOUNT, NANO_PER_CREDIT
 
 MINOR_PER_UNIT: Final = 100
+NANO_PER_MINOR: Final = NANO_PER_CREDIT // MINOR_PER_UNIT
+"""A cent in nano-credits: a credit is a US dollar."""
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 

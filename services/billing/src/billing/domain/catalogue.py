@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
 from pydantic import Field, StringConstraints, model_validator
 
-from billing.domain.amounts import MinorText, NanoText
+from billing.domain.amounts import NANO_PER_MINOR, MinorText, NanoText
+from billing.domain.paying import CurrencyName, GraceSpec, PayPerUseSpec
 from billing.domain.terms import Count, SoftLimitSpec, Spec, TermsSpec
-from contracts.money import BasisPoints, Unit
+from contracts.money import MAX_AMOUNT, BasisPoints, Unit
 
 LEAST_PRICE_MINOR: Final = 50
 """Stripe takes no smaller payment in US dollars."""
@@ -29,6 +29,11 @@ LATER: Final = frozenset(
         "max_price",
         "trial_days",
         "seats",
+        "prices",
+        "per_seat",
+        "grace",
+        "pay_per_use",
+        "only_with",
     }
 )
 
@@ -93,8 +98,9 @@ class LimitsSpec(Spec):
 class PlanSpec(Spec):
     """A plan; `default` is the one that a newly activated account gets.
 
-    `seats` is how many members an account of the plan may have, `trial_days` how long a plan without a price is one
-    for trying; both are told to the other services.
+    `seats` is how many members an account of the plan may have, and the most that can be bought where the price is
+    one `per_seat`. `trial_days` is how long nothing is paid, once per account; the trial gives its share of a period's
+    allowance. `prices` are those in other currencies.
     """
 
     name: Name
@@ -112,6 +118,21 @@ class PlanSpec(Spec):
     terms: TermsSpec = TermsSpec()
     trial_days: int | None = Field(None, ge=1, le=366)
     seats: int | None = Field(None, ge=1)
+    prices: dict[CurrencyName, MinorText] = Field(default_factory=dict)
+    per_seat: bool = False
+    grace: GraceSpec | None = None
+    pay_per_use: PayPerUseSpec | None = None
+
+    @model_validator(mode="after")
+    def _paid_afterwards_or_not(self) -> Self:
+        collects = self.kind == "pay_per_use" and self.terms.overage.collect == "payment"
+        if collects != (self.pay_per_use is not None):
+            raise ValueError(
+                'pay_per_use: needed exactly where kind is "pay_per_use" and overage is collected by "payment"'
+            )
+        if collects and (self.price_minor or self.terms.overage.policy != "bill"):
+            raise ValueError('pay_per_use: such a plan has no price of its own, and its overage policy is "bill"')
+        return self
 
     @model_validator(mode="after")
     def _gives_something(self) -> Self:
@@ -130,20 +151,22 @@ class PlanSpec(Spec):
     def _check_given(self) -> None:
         if self.renewal == "ledger":
             return
+        if self.prices or self.per_seat or self.grace:
+            raise ValueError("prices, per_seat and grace are for plans with a price")
         if self.interval != "none":
             raise ValueError('a plan without a price has interval "none": nothing is paid, so nothing renews it')
         if any(allowance.valid_days is None for allowance in self.allowances):
             raise ValueError("allowances of a plan without a price need valid_days: no paid period bounds them")
 
     def _check_sold(self) -> None:
-        if self.price_minor < LEAST_PRICE_MINOR:
+        if min((self.price_minor, *self.prices.values())) < LEAST_PRICE_MINOR:
             raise ValueError("price: the least that can be charged is 0.50")
         if self.interval == "none":
             raise ValueError('interval: a plan with a price is paid per "month" or "year"')
         if len(self.allowances) != 1 or self.allowances[0].valid_days is not None:
             raise ValueError("allowances: a plan with a price has one allowance, without valid_days")
-        if self.trial_days is not None:
-            raise ValueError("trial_days: a plan with a price is paid from its first day")
+        if self.per_seat and self.seats is None:
+            raise ValueError("seats: a plan that is paid per seat names the most that can be bought")
         if self.renewal == "ledger":
             raise ValueError("renewal: who pays a plan renews it, by its subscription")
         if self.default:
@@ -151,14 +174,39 @@ class PlanSpec(Spec):
 
 
 class BundleSpec(Measured):
-    """Credits, tokens or requests bought once."""
+    """Credits, tokens or requests bought once; `only_with` makes it an add-on, for subscribers of these plans."""
 
     name: Name
     price_minor: MinorText = Field(alias="price", ge=LEAST_PRICE_MINOR)
     valid_days: int | None = Field(None, ge=1, le=3660)
+    prices: dict[CurrencyName, Annotated[MinorText, Field(ge=LEAST_PRICE_MINOR)]] = Field(default_factory=dict)
+    only_with: tuple[OfferId, ...] = ()
 
 
-OfferSpec = PlanSpec | BundleSpec
+class TopUpSpec(Spec):
+    """Credits for an amount that the customer chooses, between `least` and `most`: a credit for each US dollar."""
+
+    name: Name
+    least_minor: MinorText = Field(alias="least", ge=LEAST_PRICE_MINOR)
+    most_minor: MinorText = Field(alias="most")
+    valid_days: int | None = Field(None, ge=1, le=3660)
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.least_minor > self.most_minor or self.most_minor * NANO_PER_MINOR > MAX_AMOUNT:
+            raise ValueError("most: not less than least, and no more than fits into one grant")
+        return self
+
+
+OfferSpec = PlanSpec | BundleSpec | TopUpSpec
+OfferKind = Literal["plan", "bundle", "top_up"]
+_SPECS: Final[Mapping[str, type[PlanSpec] | type[BundleSpec] | type[TopUpSpec]]] = {
+    "plan": PlanSpec,
+    "bundle": BundleSpec,
+    "top_up": TopUpSpec,
+}
+TOP_UP: Final = "top_up"
+"""The id of the one offer whose amount is free."""
 
 
 class Catalogue(Spec):
@@ -168,6 +216,7 @@ class Catalogue(Spec):
     currency: Literal["usd"]
     plans: dict[OfferId, PlanSpec]
     bundles: dict[OfferId, BundleSpec] = Field(default_factory=dict)
+    top_up: TopUpSpec | None = None
 
     @model_validator(mode="after")
     def _one_default_and_no_id_twice(self) -> Self:
@@ -176,11 +225,21 @@ class Catalogue(Spec):
             raise ValueError(f"plans: exactly one must say default = true, {len(defaults)} do")
         if both := sorted(set(self.plans) & set(self.bundles)):
             raise ValueError(f"bundles: {', '.join(both)} is the id of a plan already")
+        if TOP_UP in self.plans or TOP_UP in self.bundles:
+            raise ValueError(f"{TOP_UP} is the id of the offer whose amount is free")
+        return self
+
+    @model_validator(mode="after")
+    def _add_ons_of_plans(self) -> Self:
+        for bundle_id, bundle in self.bundles.items():
+            if unknown := sorted(set(bundle.only_with) - set(self.plans)):
+                raise ValueError(f"bundles.{bundle_id}.only_with: {', '.join(unknown)} is no plan")
         return self
 
     def offers(self) -> dict[str, OfferSpec]:
         """Everything on sale, plans first, in the order of the file."""
-        return {**self.plans, **self.bundles}
+        free_amount = {TOP_UP: self.top_up} if self.top_up else {}
+        return {**self.plans, **self.bundles, **free_amount}
 
 
 def spec_values(spec: OfferSpec) -> dict[str, Any]:
@@ -209,61 +268,12 @@ def spec_digest(spec: OfferSpec, currency: str) -> str:
     return hashlib.sha256(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def kind_of(spec: OfferSpec) -> Literal["plan", "bundle"]:
-    return "plan" if isinstance(spec, PlanSpec) else "bundle"
+def kind_of(spec: OfferSpec) -> OfferKind:
+    if isinstance(spec, PlanSpec):
+        return "plan"
+    return "bundle" if isinstance(spec, BundleSpec) else "top_up"
 
 
 def parse_spec(kind: str, values: Mapping[str, Any]) -> OfferSpec:
     """A spec out of what `spec_values` made."""
-    return (PlanSpec if kind == "plan" else BundleSpec).model_validate(values)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a version of an offer costs and gives; never edited."""
-
-    offer_id: str
-    version: int
-    digest: str
-    currency: str
-    spec: OfferSpec
-
-    @property
-    def is_plan(self) -> bool:
-        return isinstance(self.spec, PlanSpec)
-
-    @property
-    def price_minor(self) -> int:
-        return self.spec.price_minor
-
-    @property
-    def interval(self) -> Literal["none", "month", "year"]:
-        return self.spec.interval if isinstance(self.spec, PlanSpec) else "none"
-
-    @property
-    def grant_unit(self) -> Unit:
-        granted = self._granted
-        return granted.unit if granted else Unit.CREDIT
-
-    @property
-    def grant_nano(self) -> int:
-        """What one payment grants, in its unit."""
-        granted = self._granted
-        return granted.amount if granted else 0
-
-    @property
-    def _granted(self) -> Measured | None:
-        if isinstance(self.spec, PlanSpec):
-            return self.spec.allowances[0] if self.spec.allowances else None
-        return self.spec
-
-    @property
-    def valid_days(self) -> int | None:
-        if not isinstance(self.spec, PlanSpec):
-            return self.spec.valid_days
-        return self.spec.allowances[0].valid_days if self.spec.allowances else None
-
-    @property
-    def lookup_key(self) -> str:
-        """Names the price in Stripe; the digest keeps installations that share an account there apart."""
-        return f"faregate_{self.offer_id}_v{self.version}_{self.digest[:12]}"
+    return _SPECS[kind].model_validate(values)

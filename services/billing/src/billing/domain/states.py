@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
+from billing.domain.payment_methods import Wallet
 from contracts.billing import SubscriptionStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A payment: what was taken and what Stripe kept of it; `fee_minor` is None until Stripe knows."""
+    """A payment: what was taken and what Stripe kept of it; `fee_minor` is None until Stripe knows.
+
+    `attempt_id` names the attempt of ours that it is, where nobody was there to pay.
+    """
 
     id: str
     status: str
@@ -18,6 +22,9 @@ class Intent:
     currency: str
     fee_minor: int | None
     failure: str | None = None
+    customer: str | None = None
+    amount_minor: int = 0
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,10 @@ class CheckoutSession:
     account_ref: str | None
     metadata: Mapping[str, str]
     total_minor: int
-    currency: str
+    currency: str | None
     expires_at: datetime
     price_id: str | None
+    quantity: int
     subscription_id: str | None
     invoice_id: str | None
     intent: Intent | None
@@ -43,7 +51,10 @@ class CheckoutSession:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A subscription with the period of its item."""
+    """A subscription with the period of its item.
+
+    `kept` is what still holds until the running period's end, when the price is changed for the next one already.
+    """
 
     id: str
     customer: str
@@ -53,21 +64,55 @@ class Subscription:
     period_start: datetime
     period_end: datetime
     cancel_at_period_end: bool
+    item_id: str = ""
+    quantity: int = 1
+    trial_end: datetime | None = None
+    kept: "Kept | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The plan that was paid for, until the period's end."""
+
+    plan_id: str
+    version: int
+    quantity: int
+    until: datetime
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """As it stands on the subscription in Stripe."""
+        return {
+            "kept_plan": self.plan_id,
+            "kept_version": str(self.version),
+            "kept_quantity": str(self.quantity),
+            "kept_until": str(int(self.until.timestamp())),
+        }
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, str]) -> "Kept | None":
+        if "kept_plan" not in metadata:
+            return None
+        until = datetime.fromtimestamp(int(metadata["kept_until"]), tz=UTC)
+        return cls(metadata["kept_plan"], int(metadata["kept_version"]), int(metadata["kept_quantity"]), until)
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """The line that pays for a period, with the period's real boundaries."""
+    """What a line asks for, with the real boundaries of its period; a proration pays for a part of one."""
 
-    price_id: str
+    price_id: str | None
     amount_minor: int
     period_start: datetime
     period_end: datetime
+    quantity: int
+    is_proration: bool
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """An invoice of a subscription; `line` is None when it pays for no period."""
+    """An invoice with its lines and the payment that paid it, or tried to."""
 
     id: str
     customer: str
@@ -78,13 +123,35 @@ class Invoice:
     due_minor: int
     paid_minor: int
     currency: str
-    line: InvoiceLine | None
+    lines: tuple[InvoiceLine, ...]
     intent: Intent | None
+    number: str | None
+    total_minor: int
+    tax_minor: int
+    pdf_url: str | None
+    page_url: str | None
+    created_at: datetime
 
     @property
     def payment_id(self) -> str:
         """The payment intent; an invoice that needed no money stands for itself."""
         return self.intent.id if self.intent else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """What was taken off an invoice after it was finalised."""
+
+    id: str
+    customer: str
+    invoice_id: str
+    number: str | None
+    status: str
+    reason: str | None
+    currency: str
+    total_minor: int
+    pdf_url: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +191,7 @@ class Reading:
     payment_id: str | None = None
     refunds: tuple[Refund, ...] = field(default=())
     dispute: Dispute | None = None
+    attempt: Intent | None = None
+    credit_note: CreditNote | None = None
+    wallet: tuple[str, Wallet] | None = None
+    """A customer, and the ways to pay that are kept for it."""

@@ -7,8 +7,9 @@ from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.catalogue import Terms, kind_of, parse_spec, spec_values
-from billing.tables import OfferRow, OfferVersionRow, StripePriceRow
+from billing.domain.catalogue import kind_of, parse_spec, spec_values
+from billing.domain.offers import Terms
+from billing.tables import OfferRow, OfferVersionRow, StripeObjectRow, StripePriceRow
 
 _PUBLISHING_LOCK = 7_310
 
@@ -97,35 +98,82 @@ async def list_plan_versions(session: AsyncSession) -> list[tuple[Terms, datetim
     return [(_terms(row), row.effective_at) for row in rows]
 
 
-async def find_price(session: AsyncSession, terms: Terms) -> str | None:
+async def find_price(session: AsyncSession, terms: Terms, currency: str) -> str | None:
     """The id in Stripe of a version's price."""
     found: str | None = await session.scalar(
         select(StripePriceRow.id).where(
-            StripePriceRow.offer_id == terms.offer_id, StripePriceRow.version == terms.version
+            StripePriceRow.offer_id == terms.offer_id,
+            StripePriceRow.version == terms.version,
+            StripePriceRow.currency == _stored(terms, currency),
         )
     )
     return found
 
 
-async def insert_price(session: AsyncSession, price_id: str, product_id: str, terms: Terms) -> None:
+async def insert_price(session: AsyncSession, price_id: str, *, product_id: str, terms: Terms, currency: str) -> None:
     """A second checkout may have made the same price at the same time: Stripe gave both the same id."""
     await session.execute(
         insert(StripePriceRow)
-        .values(id=price_id, product_id=product_id, offer_id=terms.offer_id, version=terms.version)
+        .values(
+            id=price_id,
+            product_id=product_id,
+            offer_id=terms.offer_id,
+            version=terms.version,
+            currency=_stored(terms, currency),
+        )
         .on_conflict_do_nothing()
     )
 
 
-async def find_terms_of_price(session: AsyncSession, price_id: str) -> Terms | None:
-    row = await session.scalar(
-        select(OfferVersionRow)
+async def list_prices(session: AsyncSession) -> list[tuple[str, Terms, str]]:
+    """Every price that we made: its id, what it stands for, and its currency."""
+    rows = await session.execute(
+        select(StripePriceRow, OfferVersionRow)
         .join(
-            StripePriceRow,
+            OfferVersionRow,
             (StripePriceRow.offer_id == OfferVersionRow.offer_id) & (StripePriceRow.version == OfferVersionRow.version),
         )
-        .where(StripePriceRow.id == price_id)
+        .order_by(StripePriceRow.offer_id, StripePriceRow.version, StripePriceRow.currency)
     )
-    return _terms(row) if row else None
+    found = [(price.id, _terms(version), price.currency) for price, version in rows]
+    return [(price_id, terms, currency or terms.currency) for price_id, terms, currency in found]
+
+
+async def find_named(session: AsyncSession, name: str) -> str | None:
+    """The id in Stripe of something of which there is one."""
+    found: str | None = await session.scalar(select(StripeObjectRow.id).where(StripeObjectRow.name == name))
+    return found
+
+
+async def save_named(session: AsyncSession, name: str, object_id: str) -> None:
+    await session.execute(
+        insert(StripeObjectRow)
+        .values(name=name, id=object_id)
+        .on_conflict_do_update(index_elements=["name"], set_={"id": object_id})
+    )
+
+
+def _stored(terms: Terms, currency: str) -> str:
+    return "" if currency == terms.currency else currency
+
+
+async def find_offer_of_price(session: AsyncSession, price_id: str) -> tuple[Terms, str] | None:
+    """What a price in Stripe stands for, and its currency."""
+    found = (
+        await session.execute(
+            select(OfferVersionRow, StripePriceRow.currency)
+            .join(
+                StripePriceRow,
+                (StripePriceRow.offer_id == OfferVersionRow.offer_id)
+                & (StripePriceRow.version == OfferVersionRow.version),
+            )
+            .where(StripePriceRow.id == price_id)
+        )
+    ).first()
+    if found is None:
+        return None
+    terms = _terms(found[0])
+    return terms, found[1] or terms.currency
 
 
 def _holding(now: datetime) -> Select[OfferVersionRow]:

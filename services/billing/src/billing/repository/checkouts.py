@@ -23,6 +23,13 @@ async def insert_checkout(session: AsyncSession, **values: Any) -> CheckoutRow:
     return row
 
 
+async def find_begun(session: AsyncSession, account_id: UUID, idempotency_key: str) -> CheckoutRow | None:
+    row: CheckoutRow | None = await session.scalar(
+        select(CheckoutRow).where(CheckoutRow.account_id == account_id, CheckoutRow.idempotency_key == idempotency_key)
+    )
+    return row
+
+
 async def open_checkout(session: AsyncSession, checkout_id: UUID, *, session_id: str, expires_at: datetime) -> None:
     """Stripe has answered; a webhook that was faster is not undone."""
     await session.execute(

@@ -1,18 +1,23 @@
 """Applying what was read from Stripe: current state, idempotently, in one transaction under the account's lock."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from billing.domain.offers import Purchase
 from billing.domain.reversals import Reversal, of_dispute, of_refund
-from billing.domain.states import CheckoutSession, Invoice, Reading, Subscription
+from billing.domain.states import CheckoutSession, Intent, Reading
 from billing.errors import NotOursError, PaymentRefusedError
-from billing.repository import accounts, checkouts, payments
-from billing.service.owners import check_amount, get_terms, lock_owner
+from billing.repository import accounts, catalogue, checkouts, payments
+from billing.service.attempts import apply_attempt
+from billing.service.invoicing import apply_credit_note, apply_invoice
+from billing.service.owners import check_amount, get_purchase, lock_owner
 from billing.service.settlement import Decline, Receipt, fail_payment, settle_payment
-from contracts.billing import PaymentReversed, SubscriptionChanged
+from billing.service.standing import keep_wallet
+from billing.service.subscriptions import apply_subscription
+from contracts.billing import PaymentReversed
 from kit import outbox
 from kit.ids import fact_id
 
@@ -26,7 +31,14 @@ async def apply_reading(session: AsyncSession, reading: Reading, *, heard_at: da
     if reading.session is not None:
         await apply_session(session, reading.session, heard_at=heard_at, now=now)
     if reading.invoice is not None:
-        await apply_invoice(session, reading.invoice, heard_at=heard_at, now=now)
+        await apply_invoice(session, reading.invoice, trial=reading.subscription, heard_at=heard_at, now=now)
+    if reading.attempt is not None:
+        await apply_attempt(session, reading.attempt, heard_at=heard_at, now=now)
+    if reading.credit_note is not None:
+        await apply_credit_note(session, reading.credit_note)
+    if reading.wallet is not None:
+        customer, wallet = reading.wallet
+        await keep_wallet(session, await lock_owner(session, customer, claims=()), wallet, now=now)
     if reading.payment_id is not None:
         reversals = [reversal for refund in reading.refunds for reversal in of_refund(refund)]
         reversals += of_dispute(reading.dispute) if reading.dispute else ()
@@ -50,96 +62,65 @@ async def apply_session(session: AsyncSession, found: CheckoutSession, *, heard_
             subscription_id=found.subscription_id,
         )
     if found.mode == "payment" and found.status == "complete":
-        await _apply_bundle(session, found, account_id, heard_at=heard_at, now=now)
+        purchase = await _bought(session, found, ours)
+        await _apply_bundle(session, found, account_id, purchase=purchase, heard_at=heard_at, now=now)
+
+
+async def _bought(session: AsyncSession, found: CheckoutSession, ours: Any | None) -> Purchase:
+    """What was for sale in the session: an offer's own price, or the amount that our own record of it names."""
+    offer_id, version = found.metadata.get("offer"), found.metadata.get("offer_version")
+    if ours is not None and ours.amount_minor is not None and ours.offer_id and ours.version:
+        terms = await catalogue.find_terms(session, ours.offer_id, ours.version)
+        assert terms is not None
+        purchase = Purchase(terms, ours.currency, amount_minor=ours.amount_minor)
+    else:
+        purchase = await get_purchase(session, found.price_id, quantity=found.quantity)
+    if (offer_id, version) != (purchase.terms.offer_id, str(purchase.terms.version)) or purchase.terms.is_plan:
+        raise PaymentRefusedError("The metadata names another offer than the price.")
+    return purchase
 
 
 async def _apply_bundle(
-    session: AsyncSession, found: CheckoutSession, account_id: UUID, *, heard_at: datetime, now: datetime
+    session: AsyncSession,
+    found: CheckoutSession,
+    account_id: UUID,
+    *,
+    purchase: Purchase,
+    heard_at: datetime,
+    now: datetime,
 ) -> None:
-    terms = await get_terms(session, found.price_id)
-    claimed = (found.metadata.get("offer"), found.metadata.get("offer_version"))
-    if claimed != (terms.offer_id, str(terms.version)) or terms.is_plan:
-        raise PaymentRefusedError("The metadata names another offer than the price.")
-    check_amount(terms, amount_minor=found.total_minor, currency=found.currency)
+    check_amount(purchase, amount_minor=found.total_minor, currency=found.currency)
     intent = found.intent
     if intent is None:
         raise PaymentRefusedError("The session names no payment.")
     if found.paid:
-        check_amount(terms, amount_minor=intent.received_minor, currency=intent.currency)
-        receipt = Receipt(intent.id, account_id, "bundle", terms, intent.received_minor, intent.fee_minor)
-        await settle_payment(session, receipt, heard_at=heard_at, now=now)
+        check_amount(purchase, amount_minor=intent.received_minor, currency=intent.currency)
+        await settle_payment(session, _receipt(purchase, account_id, intent), heard_at=heard_at, now=now)
     elif intent.status in _DECLINED:
-        decline = Decline(intent.id, account_id, "bundle", terms, found.total_minor, 1, intent.failure)
-        await fail_payment(session, decline, now=now)
-
-
-async def apply_invoice(session: AsyncSession, invoice: Invoice, *, heard_at: datetime, now: datetime) -> None:
-    """A period of a subscription: paid, or tried in vain."""
-    if invoice.subscription_id is None:
-        raise NotOursError("The invoice is not a subscription's.")
-    account_id = await lock_owner(session, invoice.customer, claims=(invoice.metadata.get("account_id"),))
-    line = invoice.line
-    if line is None:
-        raise PaymentRefusedError("The invoice has no single line that pays for a period.")
-    terms = await get_terms(session, line.price_id)
-    check_amount(terms, amount_minor=line.amount_minor, currency=invoice.currency)
-    if invoice.status == "paid":
-        receipt = Receipt(
-            payment_id=invoice.payment_id,
-            account_id=account_id,
-            kind="subscription",
-            terms=terms,
-            paid_minor=invoice.paid_minor,
-            fee_minor=invoice.intent.fee_minor if invoice.intent else 0,
-            subscription_id=invoice.subscription_id,
-            period_start=line.period_start,
-            period_end=line.period_end,
-        )
-        await settle_payment(session, receipt, heard_at=heard_at, now=now)
-    elif invoice.attempts > 0:
         decline = Decline(
-            payment_id=invoice.payment_id,
+            payment_id=intent.id,
             account_id=account_id,
-            kind="subscription",
-            terms=terms,
-            amount_minor=invoice.due_minor,
-            attempt=invoice.attempts,
-            reason=invoice.intent.failure if invoice.intent else None,
-            subscription_id=invoice.subscription_id,
+            kind="bundle",
+            terms=purchase.terms,
+            currency=purchase.currency,
+            amount_minor=found.total_minor,
+            attempt=1,
+            reason=intent.failure,
         )
         await fail_payment(session, decline, now=now)
 
 
-async def apply_subscription(session: AsyncSession, found: Subscription, *, now: datetime) -> None:
-    """The subscription's row follows Stripe; a change is a new version, the same state is nothing."""
-    account_id = await lock_owner(session, found.customer, claims=(found.metadata.get("account_id"),))
-    terms = await get_terms(session, found.price_id)
-    state = {
-        "account_id": account_id,
-        "plan_id": terms.offer_id,
-        "plan_version": terms.version,
-        "status": found.status,
-        "current_period_start": found.period_start,
-        "current_period_end": found.period_end,
-        "cancel_at_period_end": found.cancel_at_period_end,
-    }
-    known = await payments.find_subscription(session, found.id)
-    if known is not None and known.account_id != account_id:
-        raise PaymentRefusedError("The subscription belongs to another account.")
-    if known is not None and all(getattr(known, name) == value for name, value in state.items()):
-        return
-    version = known.version + 1 if known else 1
-    await payments.save_subscription(session, id=found.id, version=version, **state)
-    changed = SubscriptionChanged.model_validate(
-        {
-            **state,
-            "id": fact_id(SubscriptionChanged.type, found.id, version),
-            "time": now,
-            "subscription_id": found.id,
-            "version": version,
-        }
+def _receipt(purchase: Purchase, account_id: UUID, intent: Intent) -> Receipt:
+    return Receipt(
+        payment_id=intent.id,
+        account_id=account_id,
+        kind="bundle",
+        terms=purchase.terms,
+        currency=purchase.currency,
+        paid_minor=intent.received_minor,
+        grant_amount=purchase.grant_amount,
+        fee_minor=intent.fee_minor,
     )
-    await outbox.add(session, changed)
 
 
 async def apply_reversals(session: AsyncSession, payment_id: str, reversals: list[Reversal], *, now: datetime) -> None:

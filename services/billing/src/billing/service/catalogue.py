@@ -5,7 +5,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.catalogue import Catalogue, OfferSpec, PlanSpec, Terms, kind_of, spec_digest
+from billing.domain.catalogue import Catalogue, OfferSpec, PlanSpec, kind_of, spec_digest
+from billing.domain.offers import Terms
 from billing.domain.terms import published_limit
 from billing.repository import catalogue as repository
 from contracts.billing import Allowance, PlanPublished

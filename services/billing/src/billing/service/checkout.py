@@ -9,17 +9,22 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.adapters.stripe_api import NewSession, StripeApi
-from billing.domain.catalogue import Terms
+from billing.domain.catalogue import TOP_UP, BundleSpec
+from billing.domain.offers import Purchase, Terms
 from billing.domain.states import CheckoutSession
 from billing.errors import (
     AccountNotReadyError,
     AlreadySubscribedError,
+    NotForThisOfferError,
     OfferNotSoldError,
     StripeShapeError,
     UnknownOfferError,
     UnknownSessionError,
 )
 from billing.repository import accounts, catalogue, checkouts, payments
+from billing.service.buying import chosen
+from billing.service.customers import ensure_customer, ensure_price
+from billing.service.paths import Paths
 from kit import idempotency
 from kit.clock import Clock
 from kit.database import Database
@@ -30,14 +35,17 @@ ROUTE: Final = "POST /billing/checkout"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an account wants to buy, and where the buyer goes afterwards."""
+    """What an account wants to buy, and where the buyer goes afterwards; without an offer it sets up a card."""
 
     account_id: UUID
-    offer_id: str
+    offer_id: str | None
     idempotency_key: str
     success_url: str
     cancel_url: str
     body: Mapping[str, Any]
+    seats: int | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
 
     @property
     def scope(self) -> str:
@@ -58,59 +66,54 @@ class Begun:
     """A checkout that stands in our books and not yet, as far as we know, in Stripe's."""
 
     checkout_id: UUID
-    terms: Terms
+    purchase: Purchase | None
     success_url: str
     cancel_url: str
-    customer: str | None
-    price_id: str | None
+    trial_days: int | None
 
 
 class CheckoutDesk:
     """Runs a checkout over its short transactions, with Stripe between them and never inside one."""
 
-    def __init__(self, database: Database, stripe: StripeApi, *, clock: Clock) -> None:
+    def __init__(self, database: Database, stripe: StripeApi, *, paths: Paths, clock: Clock) -> None:
         self._database = database
         self._stripe = stripe
+        self._paths = paths
         self._clock = clock
 
     async def open(self, order: Order) -> Opened:
         """The session for this order; the same key and body give the same one."""
         async with self._database.transaction() as session:
-            begun = await begin_checkout(session, order, clock=self._clock)
+            begun = await begin_checkout(session, order, paths=self._paths, clock=self._clock)
         if isinstance(begun, Opened):
             return begun
-        customer = begun.customer or await self._customer(order.account_id)
-        price_id = begun.price_id or await self._price(begun.terms)
+        customer = await ensure_customer(self._database, self._stripe, order.account_id)
+        price_id = await self._price(begun.purchase)
         found = await self._stripe.create_session(
             NewSession(
                 key=str(begun.checkout_id),
                 account_id=order.account_id,
                 customer=customer,
-                terms=begun.terms,
+                purchase=begun.purchase,
                 price_id=price_id,
                 success_url=begun.success_url,
                 cancel_url=begun.cancel_url,
+                trial_days=begun.trial_days,
             )
         )
         async with self._database.transaction() as session:
             return await finish_checkout(session, order, begun, found)
 
-    async def _customer(self, account_id: UUID) -> str:
-        made = await self._stripe.create_customer(account_id)
-        async with self._database.transaction() as session:
-            await accounts.insert_customer(session, account_id, made)
-            standing = await accounts.find_customer(session, account_id)
-        assert standing is not None
-        return standing
-
-    async def _price(self, terms: Terms) -> str:
-        price_id, product_id = await self._stripe.create_price(terms)
-        async with self._database.transaction() as session:
-            await catalogue.insert_price(session, price_id, product_id, terms)
-        return price_id
+    async def _price(self, purchase: Purchase | None) -> str | None:
+        if purchase is None:
+            return None
+        if purchase.amount_minor is not None:
+            await self._stripe.create_product(purchase.terms)
+            return None
+        return await ensure_price(self._database, self._stripe, purchase.terms, currency=purchase.currency)
 
 
-async def begin_checkout(session: AsyncSession, order: Order, *, clock: Clock) -> Begun | Opened:
+async def begin_checkout(session: AsyncSession, order: Order, *, paths: Paths, clock: Clock) -> Begun | Opened:
     """Claim the key and write down what is bought at today's terms; a repeat keeps the terms of the first try."""
     attempt = await idempotency.begin(
         session, scope=order.scope, route=ROUTE, key=order.idempotency_key, body=order.body
@@ -119,31 +122,84 @@ async def begin_checkout(session: AsyncSession, order: Order, *, clock: Clock) -
         return _opened(attempt.answer)
     if not await accounts.lock_account(session, order.account_id):
         raise AccountNotReadyError("The account is still being set up; try again.", retry_after_s=1)
-    terms = await _sold_terms(session, order.offer_id, now=clock.now())
-    if terms.is_plan:
-        await _check_not_subscribed(session, order.account_id)
-    row = await checkouts.insert_checkout(
-        session,
-        id=uuid7(clock),
-        account_id=order.account_id,
-        idempotency_key=order.idempotency_key,
-        offer_id=terms.offer_id,
-        version=terms.version,
-        mode="subscription" if terms.is_plan else "payment",
-        success_url=order.success_url,
-        cancel_url=order.cancel_url,
-        created_at=clock.now(),
-    )
-    first_terms = await catalogue.find_terms(session, row.offer_id, row.version)
-    assert first_terms is not None
+    row = await checkouts.find_begun(session, order.account_id, order.idempotency_key)
+    if row is None:
+        purchase = await _ordered(session, order, paths=paths, now=clock.now())
+        row = await checkouts.insert_checkout(session, **_values(order, purchase, clock=clock))
+    else:
+        purchase = await _first(session, row)
     return Begun(
         checkout_id=row.id,
-        terms=first_terms,
+        purchase=purchase,
         success_url=row.success_url,
         cancel_url=row.cancel_url,
-        customer=await accounts.find_customer(session, order.account_id),
-        price_id=await catalogue.find_price(session, first_terms),
+        trial_days=await _trial_days(session, order.account_id, purchase),
     )
+
+
+async def _first(session: AsyncSession, row: Any) -> Purchase | None:
+    """What the first try of a key bought."""
+    if row.offer_id is None or row.version is None:
+        return None
+    terms = await catalogue.find_terms(session, row.offer_id, row.version)
+    assert terms is not None
+    return Purchase(terms, row.currency, row.quantity, row.amount_minor)
+
+
+def _values(order: Order, purchase: Purchase | None, *, clock: Clock) -> dict[str, Any]:
+    values = {
+        "id": uuid7(clock),
+        "account_id": order.account_id,
+        "idempotency_key": order.idempotency_key,
+        "mode": "setup",
+        "success_url": order.success_url,
+        "cancel_url": order.cancel_url,
+        "created_at": clock.now(),
+        "offer_id": None,
+        "version": None,
+    }
+    if purchase is None:
+        return values
+    return {
+        **values,
+        "mode": "subscription" if purchase.terms.is_plan else "payment",
+        "offer_id": purchase.terms.offer_id,
+        "version": purchase.terms.version,
+        "currency": purchase.currency,
+        "quantity": purchase.quantity,
+        "amount_minor": purchase.amount_minor,
+    }
+
+
+async def _ordered(session: AsyncSession, order: Order, *, paths: Paths, now: datetime) -> Purchase | None:
+    """What an order buys at today's terms; refused where its way of paying is not open, or it does not fit."""
+    if order.offer_id is None:
+        await _check_any_open(session, order.account_id, paths)
+        return None
+    terms = await _sold_terms(session, order.offer_id, now=now)
+    await paths.check_open(session, order.account_id, "top_up" if order.offer_id == TOP_UP else "checkout")
+    current = await payments.find_current_subscription(session, order.account_id)
+    living = None if current is None or payments.has_ended(current) else current
+    purchase = chosen(terms, order)
+    plans = terms.spec.only_with if isinstance(terms.spec, BundleSpec) else ()
+    if plans and (living is None or living.plan_id not in plans):
+        raise NotForThisOfferError(f"This add-on is for subscribers of {', '.join(plans)}.", field="offer")
+    if terms.is_plan and living is not None:
+        raise AlreadySubscribedError("This account has a subscription already.", field="offer")
+    return purchase
+
+
+async def _check_any_open(session: AsyncSession, account_id: UUID, paths: Paths) -> None:
+    """A card is of use where anything may be paid with it later."""
+    if not (await paths.of_account(session, account_id)).names():
+        await paths.check_open(session, account_id, "checkout")
+
+
+async def _trial_days(session: AsyncSession, account_id: UUID, purchase: Purchase | None) -> int | None:
+    """A plan's trial is for accounts that never subscribed."""
+    if purchase is None or not purchase.terms.is_plan or purchase.terms.plan.trial_days is None:
+        return None
+    return None if await payments.has_subscribed(session, account_id) else purchase.terms.plan.trial_days
 
 
 async def _sold_terms(session: AsyncSession, offer_id: str, *, now: datetime) -> Terms:
@@ -151,15 +207,9 @@ async def _sold_terms(session: AsyncSession, offer_id: str, *, now: datetime) ->
     if found is None:
         raise UnknownOfferError("There is no such offer; see GET /billing/offers.", field="offer")
     terms, on_sale = found
-    if not on_sale or terms.price_minor == 0:
+    if not on_sale or not terms.is_sold:
         raise OfferNotSoldError("This offer cannot be bought; see GET /billing/offers.", field="offer")
     return terms
-
-
-async def _check_not_subscribed(session: AsyncSession, account_id: UUID) -> None:
-    current = await payments.find_current_subscription(session, account_id)
-    if current is not None and not payments.has_ended(current):
-        raise AlreadySubscribedError("This account has a subscription already.", field="offer")
 
 
 async def finish_checkout(session: AsyncSession, order: Order, begun: Begun, found: CheckoutSession) -> Opened:
@@ -183,7 +233,7 @@ class Progress:
 
     account_id: UUID
     session_id: str
-    offer_id: str
+    offer_id: str | None
     mode: str
     status: str
     settled: bool
@@ -193,8 +243,15 @@ async def get_progress(session: AsyncSession, session_id: str) -> Progress:
     row = await checkouts.find_checkout(session, session_id)
     if row is None:
         raise UnknownSessionError("There is no such checkout.")
-    settled = False
-    if row.payment_id is not None:
-        payment = await payments.find_payment(session, row.payment_id)
-        settled = payment is not None and payment.status == "settled"
+    settled = row.status == "complete" and await _is_settled(session, row)
     return Progress(row.account_id, session_id, row.offer_id, row.mode, row.status, settled)
+
+
+async def _is_settled(session: AsyncSession, row: Any) -> bool:
+    """Whether what the checkout was for stands in our books."""
+    if row.mode == "setup":
+        return True
+    if row.subscription_id is not None:
+        return await payments.has_settled(session, row.subscription_id)
+    payment = await payments.find_payment(session, row.payment_id) if row.payment_id else None
+    return payment is not None and payment.status == "settled"

@@ -59,10 +59,15 @@ async def release_lease(session: AsyncSession, lease: Lease, *, now: datetime) -
     await webhooks.release_lease(session, lease.key, fence=lease.fence, now=now)
 
 
-async def begin_applying(session: AsyncSession, event: StripeEvent, lease: Lease) -> bool:
-    """Whether the event is still to be applied, and by us; in the transaction that applies it."""
+async def check_lease(session: AsyncSession, lease: Lease) -> None:
+    """Raise `LeaseLostError` when another worker has taken the customer over; in the transaction that applies."""
     if await webhooks.lock_lease(session, lease.key) != lease.fence:
         raise LeaseLostError("Another worker took this customer over.")
+
+
+async def begin_applying(session: AsyncSession, event: StripeEvent, lease: Lease) -> bool:
+    """Whether the event is still to be applied, and by us; in the transaction that applies it."""
+    await check_lease(session, lease)
     return await webhooks.lock_pending(session, event.id)
 
 

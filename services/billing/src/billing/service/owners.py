@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.catalogue import Terms
+from billing.domain.offers import Purchase
 from billing.errors import AccountNotReadyError, NotOursError, PaymentRefusedError
 from billing.repository import accounts, catalogue
 
@@ -23,17 +23,18 @@ async def lock_owner(session: AsyncSession, customer: str | None, *, claims: tup
     return account_id
 
 
-async def get_terms(session: AsyncSession, price_id: str | None) -> Terms:
-    """What a price in Stripe stands for."""
-    terms = await catalogue.find_terms_of_price(session, price_id) if price_id else None
-    if terms is None:
+async def get_purchase(session: AsyncSession, price_id: str | None, *, quantity: int = 1) -> Purchase:
+    """What a price in Stripe stands for, so many times."""
+    found = await catalogue.find_offer_of_price(session, price_id) if price_id else None
+    if found is None:
         raise PaymentRefusedError("The price is not one that we made.")
-    return terms
+    terms, currency = found
+    return Purchase(terms, currency, quantity)
 
 
-def check_amount(terms: Terms, *, amount_minor: int, currency: str) -> None:
+def check_amount(purchase: Purchase, *, amount_minor: int, currency: str | None) -> None:
     """The offer's own amount and currency, nothing else."""
-    if currency != terms.currency:
-        raise PaymentRefusedError(f"The currency is not the offer's ({terms.currency}).")
-    if amount_minor != terms.price_minor:
+    if currency != purchase.currency:
+        raise PaymentRefusedError(f"The currency is not the offer's ({purchase.currency}).")
+    if amount_minor != purchase.price_minor:
         raise PaymentRefusedError("The amount is not the offer's price.")

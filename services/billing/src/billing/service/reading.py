@@ -13,6 +13,31 @@ async def read_again(stripe: StripeApi, event: StripeEvent) -> Reading:
     return await _READERS[event.type](stripe, event.object_id)
 
 
+async def _intent(stripe: StripeApi, intent_id: str) -> Reading:
+    intent = await stripe.get_intent(intent_id)
+    return Reading(attempt=intent) if intent.attempt_id else Reading()
+
+
+async def _setup(stripe: StripeApi, setup_id: str) -> Reading:
+    return await _wallet_of(stripe, await stripe.find_customer_of_setup(setup_id))
+
+
+async def _method(stripe: StripeApi, method_id: str) -> Reading:
+    return await _wallet_of(stripe, await stripe.find_customer_of_method(method_id))
+
+
+async def _customer(stripe: StripeApi, customer: str) -> Reading:
+    return await _wallet_of(stripe, customer)
+
+
+async def _wallet_of(stripe: StripeApi, customer: str | None) -> Reading:
+    return Reading(wallet=(customer, await stripe.payments.get_wallet(customer))) if customer else Reading()
+
+
+async def _credit_note(stripe: StripeApi, note_id: str) -> Reading:
+    return Reading(credit_note=await stripe.get_credit_note(note_id))
+
+
 async def _session(stripe: StripeApi, session_id: str) -> Reading:
     session = await stripe.get_session(session_id)
     subscription = await stripe.get_subscription(session.subscription_id) if session.subscription_id else None
@@ -25,7 +50,11 @@ async def _subscription(stripe: StripeApi, subscription_id: str) -> Reading:
 
 
 async def _invoice(stripe: StripeApi, invoice_id: str) -> Reading:
-    return Reading(invoice=await stripe.get_invoice(invoice_id))
+    """With its subscription: a part of a period is a part of something."""
+    invoice = await stripe.get_invoice(invoice_id)
+    subscription_id = invoice.subscription_id
+    subscription = await stripe.get_subscription(subscription_id) if subscription_id else None
+    return Reading(invoice=invoice, subscription=subscription)
 
 
 async def _charge(stripe: StripeApi, charge_id: str) -> Reading:
@@ -54,7 +83,10 @@ async def _payment(stripe: StripeApi, payment_id: str) -> Reading:
     """A payment with what it paid for, so that it is in our books before it is reversed."""
     session = await stripe.find_session_of_payment(payment_id)
     invoice = None if session else await stripe.find_invoice_of_payment(payment_id)
-    return Reading(session=session, invoice=invoice, payment_id=payment_id)
+    if session or invoice:
+        return Reading(session=session, invoice=invoice, payment_id=payment_id)
+    intent = await stripe.get_intent(payment_id)
+    return Reading(attempt=intent if intent.attempt_id else None, payment_id=payment_id)
 
 
 _READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = {
@@ -65,8 +97,21 @@ _READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = 
     "customer.subscription.created": _subscription,
     "customer.subscription.updated": _subscription,
     "customer.subscription.deleted": _subscription,
+    "invoice.finalized": _invoice,
     "invoice.paid": _invoice,
     "invoice.payment_failed": _invoice,
+    "invoice.voided": _invoice,
+    "invoice.marked_uncollectible": _invoice,
+    "payment_intent.succeeded": _intent,
+    "payment_intent.payment_failed": _intent,
+    "payment_intent.requires_action": _intent,
+    "payment_intent.canceled": _intent,
+    "setup_intent.succeeded": _setup,
+    "payment_method.attached": _method,
+    "customer.updated": _customer,
+    "credit_note.created": _credit_note,
+    "credit_note.updated": _credit_note,
+    "credit_note.voided": _credit_note,
     "charge.updated": _charge,
     "charge.refunded": _charge,
     "refund.created": _refund,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.catalogue import Terms
+from billing.domain.offers import Terms
 from billing.errors import FeeNotKnownError
 from billing.repository import payments
 from contracts.billing import PaymentFailed, PaymentSettled
@@ -22,14 +22,20 @@ FEE_PATIENCE: Final = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Money that Stripe has; `fee_minor` is None while Stripe does not know it."""
+    """Money that Stripe has, and what it grants; `fee_minor` is None while Stripe does not know it.
+
+    `overage_minor` of it pays for use that is past: it grants nothing.
+    """
 
     payment_id: str
     account_id: UUID
     kind: Literal["bundle", "subscription"]
     terms: Terms
+    currency: str
     paid_minor: int
+    grant_amount: int
     fee_minor: int | None
+    overage_minor: int = 0
     subscription_id: str | None = None
     period_start: datetime | None = None
     period_end: datetime | None = None
@@ -59,10 +65,10 @@ async def _save(session: AsyncSession, receipt: Receipt, *, failures: int, exist
         "version": receipt.terms.version,
         "subscription_id": receipt.subscription_id,
         "amount_minor": receipt.paid_minor,
-        "currency": receipt.terms.currency,
+        "currency": receipt.currency,
         "fee_minor": receipt.fee_minor or 0,
         "fee_known": receipt.fee_minor is not None,
-        "grant_nano": receipt.terms.grant_nano,
+        "grant_nano": receipt.grant_amount,
         "failures": failures,
         "settled_at": now,
     }
@@ -86,10 +92,10 @@ def _settled(receipt: Receipt, *, now: datetime) -> PaymentSettled:
             "offer_id": terms.offer_id,
             "subscription_id": receipt.subscription_id,
             "grant_unit": terms.grant_unit,
-            "grant_amount": terms.grant_nano,
-            "paid_minor": receipt.paid_minor,
+            "grant_amount": receipt.grant_amount,
+            "paid_minor": receipt.paid_minor - receipt.overage_minor,
             "fee_minor": receipt.fee_minor or 0,
-            "currency": terms.currency,
+            "currency": receipt.currency,
             "valid_days": terms.valid_days,
             "period_start": receipt.period_start,
             "period_end": receipt.period_end,
@@ -105,6 +111,7 @@ class Decline:
     account_id: UUID
     kind: Literal["bundle", "subscription"]
     terms: Terms
+    currency: str
     amount_minor: int
     attempt: int
     reason: str | None
@@ -125,7 +132,7 @@ async def fail_payment(session: AsyncSession, decline: Decline, *, now: datetime
             version=decline.terms.version,
             subscription_id=decline.subscription_id,
             amount_minor=decline.amount_minor,
-            currency=decline.terms.currency,
+            currency=decline.currency,
             fee_minor=0,
             fee_known=False,
             grant_nano=0,
@@ -148,6 +155,6 @@ def _failed(decline: Decline, *, now: datetime) -> PaymentFailed:
         kind=decline.kind,
         offer_id=decline.terms.offer_id,
         amount_minor=decline.amount_minor,
-        currency=decline.terms.currency,
+        currency=decline.currency,
         reason=decline.reason,
     )

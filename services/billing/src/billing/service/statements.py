@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.repository import payments
+from billing.errors import UnknownInvoiceError, UnknownPaymentError
+from billing.repository import attempts, invoices, payments, use
+from billing.repository.invoices import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,69 @@ class PaymentLine:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionState:
+    """`pending` names the plan, version and seats of the next period, where they change."""
+
     id: str
     plan_id: str
     plan_version: int
     status: str
+    quantity: int
+    currency: str
     current_period_start: datetime
     current_period_end: datetime
     cancel_at_period_end: bool
+    is_local: bool
+    pending: tuple[str, int, int] | None
+    trial_end: datetime | None
+    grace_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    description: str
+    amount_minor: int
+    quantity: int
+    period_start: datetime
+    period_end: datetime
+    is_proration: bool
+    is_use: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceSheet:
+    id: str
+    number: str | None
+    status: str
+    currency: str
+    total_minor: int
+    tax_minor: int
+    paid_minor: int
+    pdf_url: str | None
+    page_url: str | None
+    lines: tuple[InvoiceLine, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteSheet:
+    id: str
+    invoice_id: str
+    number: str | None
+    status: str
+    reason: str | None
+    currency: str
+    total_minor: int
+    pdf_url: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UseLine:
+    """An hour of use that a payment collected."""
+
+    hour: datetime
+    plan_id: str
+    amount_nano: int
 
 
 async def list_payments(
@@ -59,12 +118,91 @@ async def find_subscription(session: AsyncSession, account_id: UUID) -> Subscrip
     row = await payments.find_current_subscription(session, account_id)
     if row is None:
         return None
+    pending = None
+    if row.pending_plan_id is not None and row.pending_plan_version is not None:
+        pending = (row.pending_plan_id, row.pending_plan_version, row.pending_quantity or 1)
     return SubscriptionState(
         id=row.id,
         plan_id=row.plan_id,
         plan_version=row.plan_version,
         status=row.status,
+        quantity=row.quantity,
+        currency=row.currency,
         current_period_start=row.current_period_start,
         current_period_end=row.current_period_end,
         cancel_at_period_end=row.cancel_at_period_end,
+        is_local=row.is_local,
+        pending=pending,
+        trial_end=row.trial_end,
+        grace_until=row.grace_until,
     )
+
+
+async def list_invoices(session: AsyncSession, account_id: UUID, *, before: Place, limit: int) -> list[InvoiceSheet]:
+    """Newest first."""
+    return [_sheet(row) for row in await invoices.list_invoices(session, account_id, before=before, limit=limit)]
+
+
+async def get_invoice(session: AsyncSession, account_id: UUID, invoice_id: str) -> InvoiceSheet:
+    row = await invoices.find_invoice(session, invoice_id)
+    if row is None or row.account_id != account_id:
+        raise UnknownInvoiceError("This account has no such invoice.")
+    return _sheet(row)
+
+
+def _sheet(row: Any) -> InvoiceSheet:
+    lines = tuple(
+        InvoiceLine(
+            description=line["description"],
+            amount_minor=line["amount_minor"],
+            quantity=line["quantity"],
+            period_start=datetime.fromisoformat(line["period_start"]),
+            period_end=datetime.fromisoformat(line["period_end"]),
+            is_proration=line["proration"],
+            is_use=line["is_use"],
+        )
+        for line in row.lines
+    )
+    return InvoiceSheet(
+        id=row.id,
+        number=row.number,
+        status=row.status,
+        currency=row.currency,
+        total_minor=row.total_minor,
+        tax_minor=row.tax_minor,
+        paid_minor=row.paid_minor,
+        pdf_url=row.pdf_url,
+        page_url=row.page_url,
+        lines=lines,
+        created_at=row.created_at,
+    )
+
+
+async def list_credit_notes(
+    session: AsyncSession, account_id: UUID, *, before: Place, limit: int
+) -> list[CreditNoteSheet]:
+    """Newest first."""
+    rows = await invoices.list_credit_notes(session, account_id, before=before, limit=limit)
+    return [
+        CreditNoteSheet(
+            id=row.id,
+            invoice_id=row.invoice_id,
+            number=row.number,
+            status=row.status,
+            reason=row.reason,
+            currency=row.currency,
+            total_minor=row.total_minor,
+            pdf_url=row.pdf_url,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+async def list_use_of_payment(session: AsyncSession, account_id: UUID, payment_id: str) -> list[UseLine]:
+    """The hours that a payment for use collected."""
+    attempt = await attempts.find_of_payment(session, payment_id)
+    if attempt is None or attempt.account_id != account_id:
+        raise UnknownPaymentError("This account has no payment for use with this id.")
+    rows = await use.list_of_attempt(session, attempt.id)
+    return [UseLine(row.hour, row.plan_id, row.amount_nano) for row in rows]

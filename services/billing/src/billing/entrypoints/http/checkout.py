@@ -6,9 +6,10 @@ from fastapi import APIRouter, Path, Request
 
 from billing.domain.returns import ReturnPages
 from billing.errors import RoleMayNotBuyError, UnknownSessionError
-from billing.schemas import CheckoutAnswer, CheckoutProgress, CheckoutRequest
+from billing.schemas.buying import CheckoutAnswer, CheckoutProgress, CheckoutRequest
 from billing.service.checkout import CheckoutDesk, Order, get_progress
 from kit.database import Database
+from kit.errors import InvalidError
 from kit.idempotency import IdempotencyKey
 from kit.identity import CallerDep, Identity
 
@@ -24,6 +25,8 @@ async def begin_checkout(
 ) -> CheckoutAnswer:
     if caller.role not in BUYERS:
         raise RoleMayNotBuyError("Only an owner or admin of the account may buy.")
+    if (wanted.offer is None) == (wanted.mode is None):
+        raise InvalidError('Say what to buy, or that a card is to be kept (mode "setup"); not both.', field="offer")
     pages: ReturnPages = request.app.state.return_pages
     desk: CheckoutDesk = request.app.state.desk
     order = Order(
@@ -32,7 +35,10 @@ async def begin_checkout(
         idempotency_key=idempotency_key,
         success_url=pages.checked(wanted.success_url, field="success_url", default=pages.success),
         cancel_url=pages.checked(wanted.cancel_url, field="cancel_url", default=pages.cancelled),
-        body=wanted.model_dump(),
+        body=wanted.model_dump(exclude_none=True),
+        seats=wanted.seats,
+        amount_minor=wanted.amount,
+        currency=wanted.currency,
     )
     return CheckoutAnswer.of(await desk.open(order))
 

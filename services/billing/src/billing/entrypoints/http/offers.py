@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from billing.schemas import Offer, Offers
+from billing.schemas.buying import Offer, Offers
 from billing.service.catalogue import list_offers
 from kit.clock import Clock
 from kit.database import Database

@@ -9,7 +9,7 @@ from billing import metrics
 from billing.adapters.shapes import event_of, shaped
 from billing.adapters.signatures import verified_event
 from billing.errors import ForgedWebhookError, StripeShapeError
-from billing.schemas import Received
+from billing.schemas.buying import Received
 from billing.service.inbox import store_events
 from kit import logging
 from kit.clock import Clock
