@@ -14,6 +14,16 @@ PASSKEY = {"credential": {"id": "nothing", "response": {}}}
 LINK = {"token": "fgl_nothing"}
 SIGN_IN = {"email": "nobody@example.com", "password": "a long enough password"}
 PROOF = {"password": "not the password", "code": "000000"}
+ORDER = {
+    "offer": "nothing",
+    "amount": "10",
+    "seats": 1,
+    "currency": "usd",
+    "success_url": "http://localhost/",
+    "cancel_url": "http://localhost/",
+}
+RETURN = {"return_url": "http://localhost/"}
+CHANGE = {"plan": "nothing", "seats": 1}
 SWITCH = {"expected_version": 7, "reason": "a test"}
 SPECS: Mapping[str, dict[str, Any]] = {
     "providers": {"kind": "anthropic", "address": "http://localhost", "credentials": []},
@@ -107,7 +117,6 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "/ledger/operator/accounts/{account_id}/thaw": {"reason": "a test"},
     "/ledger/promos/redeem": {"code": "nobody-has-this"},
     "/ledger/levels": {"usual": True},
-    "/billing/checkout": {"offer": "nothing", "success_url": "http://localhost/", "cancel_url": "http://localhost/"},
     "PUT /notifications/preferences/{kind}": {"mail": "off"},
     "PUT /notifications/schedule": {
         "time_zone": "UTC",
@@ -136,6 +145,18 @@ BODIES: Mapping[str, dict[str, Any]] = {
         "all": True,
     },
     "/notifications/bounces": {"bounces": [{"address": "nobody@example.com", "type": "soft"}]},
+    "/billing/checkout": ORDER,
+    "/api/billing/checkout": ORDER,
+    "/api/stripe/create-checkout-session": ORDER,
+    "/billing/portal": RETURN,
+    "/api/stripe/create-portal-session": RETURN,
+    "/billing/subscription/preview": CHANGE,
+    "/billing/subscription/change": {**CHANGE, "previewed_at": "2020-01-01T00:00:00Z"},
+    "/billing/subscription/cancel": {"when": "now"},
+    "/billing/pay-per-use": {"plan": "nothing"},
+    "/billing/overage": {"ceiling": "5"},
+    "/billing/auto-top-up": {"below": "5", "amount": "10", "daily_cap": "20", "monthly_cap": "100"},
+    "/billing/operator/paths/{path}": {"state": "open", "account_id": str(uuid4()), "reason": "a test"},
     "/v1/messages": CALL,
     "/v1/messages/count_tokens": {"model": MODEL, "messages": QUESTION},
     "/v1/chat/completions": {**CHAT, "max_completion_tokens": 16, "stream": False},

@@ -58,6 +58,7 @@ OPEN = {
     ("GET", "/billing/offers"),
     ("GET", "/billing/checkout/{session_id}"),
     ("POST", "/billing/webhooks/stripe"),
+    ("POST", "/api/stripe/webhook"),
 }
 OPENAI = {"/v1/chat/completions", "/v1/responses", "/v1/embeddings"}
 FITTING = {
@@ -66,6 +67,7 @@ FITTING = {
     *(("/v1/quote", "messages", wrong) for wrong in ("{'a': 1}", "[1]", "1.5")),
     *((f"/gateway/operator/{kind}/{{name}}", "changes", "{'a': 1}") for kind in SPECS),
 }
+FORWARDED = ("/api/auth/", "/api/billing/", "/api/stripe/")
 MAY_BE_EMPTY = {"/auth/logout", "/api/auth/logout", "/api/v1/llm/test", "/v1/holds/{hold_id}/confirm"}
 NO_JSON_OBJECTS = (b"{", b"\xff\xfe", b"[]", b'"x"', b"7", b"null", b"[" * 100_000, b'{"a": 1e999999}')
 INSIDES = re.compile(r'Traceback|File "|site-packages|\.py\b|asyncpg|sqlalchemy|pydantic', re.IGNORECASE)
@@ -93,7 +95,7 @@ class Route:
     def is_model_api(self) -> bool:
         """Answers errors in the provider's envelope."""
         ours = self.described.startswith(("/v1/", "/api/", "/generate"))
-        return ours and not self.described.startswith(("/v1/requests", "/api/v1/llm/providers", "/api/auth/"))
+        return ours and not self.described.startswith(("/v1/requests", "/api/v1/llm/providers", *FORWARDED))
 
 
 @dataclass

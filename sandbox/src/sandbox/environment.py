@@ -20,6 +20,7 @@ EXAMPLE_PROGRAMS = (
     {"id": "example-editor", "name": "Example editor"},
     {"id": "example-desktop", "name": "Example desktop program", "redirect_uris": ["http://127.0.0.1/callback"]},
 )
+OPEN_PATHS = "checkout,top_up,auto_top_up,overage,pay_per_use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Environments:
             # The programs of docs/integrate, and keys for clients that cannot refresh.
             "auth": {"FAREGATE_AUTH_PROGRAMS": json.dumps(EXAMPLE_PROGRAMS), "FAREGATE_AUTH_SESSION_KEYS": "true"},
             "billing": {
-                "FAREGATE_BILLING_STRIPE_POLL_S": "0" if self.selection.has_stripe_stand_in else str(STRIPE_POLL_S)
+                "FAREGATE_BILLING_STRIPE_POLL_S": "0" if self.selection.has_stripe_stand_in else str(STRIPE_POLL_S),
+                # Elsewhere every way of paying is dark until its operator opens it.
+                "FAREGATE_BILLING_OPEN_PATHS": OPEN_PATHS,
             },
             "notifier": {
                 "FAREGATE_NOTIFIER_MAIL_FROM": "Faregate <no-reply@example.com>",
@@ -144,10 +147,12 @@ class Environments:
         return settings
 
     def _billing(self) -> dict[str, str]:
+        ledger = {"FAREGATE_LEDGER_URL": self.addresses.url("ledger")}
         secret = self.selection.stripe_webhook_secret or self.credentials.stripe_webhook_secret
         if self.selection.stripe_key is not None:
-            return {"FAREGATE_STRIPE_SECRET_KEY": self.selection.stripe_key, STRIPE_WEBHOOK_SECRET: secret}
+            return {**ledger, "FAREGATE_STRIPE_SECRET_KEY": self.selection.stripe_key, STRIPE_WEBHOOK_SECRET: secret}
         return {
+            **ledger,
             "FAREGATE_STRIPE_SECRET_KEY": self.credentials.stripe_secret_key,
             STRIPE_WEBHOOK_SECRET: self.credentials.stripe_webhook_secret,
             "FAREGATE_STRIPE_API_URL": self.addresses.url("stripe"),

@@ -57,6 +57,15 @@ RULES: Final = (
     Rule("/register", "auth", methods=("POST",), anonymous=True),
     Rule("/api/auth/{verb}", "auth", methods=("POST",), anonymous=True),
     Rule("/billing/{rest:path}", "billing", bounds=Bounds(total_s=60.0)),
+    *(
+        Rule(path, "billing", methods=("POST",), bounds=Bounds(total_s=60.0))
+        for path in (
+            "/api/billing/checkout",
+            "/api/stripe/create-checkout-session",
+            "/api/stripe/create-portal-session",
+            "/api/stripe/webhook",
+        )
+    ),
     Rule("/ledger/{rest:path}", "ledger", exchange_key=True),
     Rule("/notifications", "notifier"),
     Rule("/notifications/{rest:path}", "notifier"),
