@@ -23,13 +23,15 @@ from billing.entrypoints.http import (
     webhooks,
 )
 from billing.entrypoints.keeper import Keeper
-from billing.entrypoints.poller import Poller
+from billing.entrypoints.meter_reporter import MeterReporter
+from billing.entrypoints.poller import Poller, Sweeper
 from billing.entrypoints.publisher import CataloguePublisher
 from billing.entrypoints.webhook_worker import WebhookWorker
 from billing.service.changing import ChangeDesk
 from billing.service.checkout import CheckoutDesk
 from billing.service.collecting import Collecting
 from billing.service.margins import checked, refuse_losses
+from billing.service.metering import Metering
 from billing.service.paths import Paths
 from billing.service.pay_per_use import PayPerUse
 from billing.service.standing import Standing
@@ -83,6 +85,9 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
         "webhook_door": webhooks.WebhookDoor(settings.webhook_secrets, worker.wake),
     }
     service.background["keeper"] = state["keeper"].run
+    service.background["sweeper"] = Sweeper(database, stripe, clock=clock, wake=worker.wake).run
+    metering = Metering(database, stripe.meters, clock=clock)
+    service.background["meter"] = MeterReporter(metering).run
     return service.app(title="Faregate billing", routers=ROUTERS, state=state)
 
 

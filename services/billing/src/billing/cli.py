@@ -15,6 +15,7 @@ from billing.adapters.catalogue_file import load_catalogue
 from billing.app import create_app
 from billing.commands.mixes import fetch_mixes
 from billing.commands.pushing import add_commands
+from billing.commands.reconciling import add_reconcile
 from billing.domain.amounts import credit_text, money_text
 from billing.domain.offers import Terms
 from billing.domain.paths import Path as PaidPath
@@ -52,6 +53,7 @@ cli = build_cli(
 catalogue_cli = typer.Typer(help="What is for sale.", no_args_is_help=True)
 webhooks_cli = typer.Typer(help="Stripe's events that were stored.", no_args_is_help=True)
 add_commands(catalogue_cli)
+add_reconcile(cli)
 cli.add_typer(catalogue_cli, name="catalogue")
 cli.add_typer(webhooks_cli, name="webhooks")
 paths_cli = typer.Typer(help="Which ways of paying are open.", no_args_is_help=True)

@@ -20,3 +20,9 @@ TOP_UPS_OFTEN: Final = Gauge(
 TOP_UPS_OVERDUE: Final = Gauge(
     "faregate_billing_top_ups_overdue", "Accounts that are below their threshold and were not topped up."
 )
+OVERAGE_REPORTED: Final = Counter(
+    "faregate_billing_overage_reports_total", "Tries to tell Stripe's meter of overage, by how they ended.", ["outcome"]
+)
+OVERAGE_DIFFERED: Final = Counter(
+    "faregate_billing_overage_differences_total", "Periods in which Stripe's meter did not have what we reported."
+)

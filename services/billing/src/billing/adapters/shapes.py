@@ -200,7 +200,15 @@ def dispute_of(body: Json) -> Dispute:
 
 def event_of(body: Json) -> StripeEvent:
     """What is kept of an event. Work is ordered per customer, else per payment, else per object."""
+    if body["object"] == "v2.core.event":
+        return _thin_event(body)
     about = body["data"]["object"]
     object_id = str(about.get("id") or body["id"])
     lease_key = ident(about.get("customer")) or ident(about.get(_IN_PAYMENT)) or object_id
     return StripeEvent(str(body["id"]), str(body["type"]), object_id, lease_key, instant(body["created"]))
+
+
+def _thin_event(body: Json) -> StripeEvent:
+    """An event that names no content; it is fetched by its own id."""
+    event_id, created = str(body["id"]), datetime.fromisoformat(body["created"])
+    return StripeEvent(event_id, str(body["type"]), event_id, event_id, created)

@@ -12,6 +12,7 @@ import stripe
 from billing.adapters import shapes
 from billing.adapters.stripe_catalogue import StripeCatalogue
 from billing.adapters.stripe_errors import stripe_errors
+from billing.adapters.stripe_meters import StripeMeters
 from billing.adapters.stripe_payments import StripePayments
 from billing.domain.offers import Purchase, Terms
 from billing.domain.states import (
@@ -56,16 +57,18 @@ class NewSession:
 class StripeApi:
     """One client for one event loop. Every write carries an idempotency key that is made from our own ids."""
 
-    def __init__(self, secret_key: str, *, api_url: str) -> None:
-        self._http = stripe.HTTPXClient(timeout=TIMEOUT_S)
+    def __init__(self, secret_key: str, *, api_url: str, transport: Any = None, retries: int = RETRIES) -> None:
+        """`transport` is httpx's, for those who want to stand on the way to Stripe."""
+        self._http = stripe.HTTPXClient(timeout=TIMEOUT_S, **({"transport": transport} if transport else {}))
         self._client = stripe.StripeClient(
             secret_key,
             http_client=self._http,
             base_addresses={"api": api_url},
-            max_network_retries=RETRIES,
+            max_network_retries=retries,
         )
         self.payments = StripePayments(self._client)
         self.catalogue = StripeCatalogue(self._client)
+        self.meters = StripeMeters(self._client)
 
     @property
     def client(self) -> stripe.StripeClient:
@@ -215,14 +218,16 @@ class StripeApi:
         body = dispute.to_dict()
         return shapes.shaped(shapes.dispute_of, body), shapes.ident(body.get("payment_intent"))
 
-    async def list_events(self, since: datetime, *, types: list[str]) -> AsyncIterator[StripeEvent]:
+    async def list_events(
+        self, since: datetime, *, types: list[str], undelivered: bool = False
+    ) -> AsyncIterator[StripeEvent]:
         """Events of these types since an instant, newest first per twenty types: Stripe takes no more at once."""
+        told = {"delivery_success": False} if undelivered else {}
         for first in range(0, len(types), TYPES_AT_ONCE):
             asked = types[first : first + TYPES_AT_ONCE]
+            params: Any = {"created": {"gte": int(since.timestamp())}, "types": asked, "limit": 100, **told}
             with stripe_errors():
-                page = await self._client.v1.events.list_async(
-                    params={"created": {"gte": int(since.timestamp())}, "types": asked, "limit": 100}
-                )
+                page = await self._client.v1.events.list_async(params=params)
                 async for event in page.auto_paging_iter():
                     yield shapes.shaped(shapes.event_of, event.to_dict())
 

@@ -195,3 +195,5 @@ class Reading:
     credit_note: CreditNote | None = None
     wallet: tuple[str, Wallet] | None = None
     """A customer, and the ways to pay that are kept for it."""
+    wrong_use: tuple[tuple[str, str], ...] = ()
+    """Identifiers of meter events that Stripe did not count, each with its reason."""

@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.service import accounts
+from billing.service.overage import owe_overage
 from billing.service.pay_per_use import owe_use
 from billing.service.top_ups import look_soon
 from contracts.auth import AccountCreated
@@ -21,6 +22,7 @@ def build_consumer(group: str, *, clock: Clock) -> Consumer:
     @consumer.on(OverageAccrued)
     async def on_overage_accrued(session: AsyncSession, event: OverageAccrued) -> None:
         await owe_use(session, event, now=clock.now())
+        await owe_overage(session, event, now=clock.now())
 
     @consumer.on(ThresholdCrossed)
     async def on_threshold_crossed(session: AsyncSession, event: ThresholdCrossed) -> None:

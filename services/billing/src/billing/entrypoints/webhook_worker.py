@@ -52,7 +52,7 @@ class WebhookWorker:
         while True:
             self._wake.clear()
             try:
-                ended = await self._apply_due()
+                ended = await self.apply_due()
                 backoff.reset()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
                 log.warning("billing.webhooks_delayed", reason=type(error).__name__)
@@ -62,7 +62,7 @@ class WebhookWorker:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), IDLE_S)
 
-    async def _apply_due(self) -> int:
+    async def apply_due(self) -> int:
         """Work through what is due; how many events came to an end or were set back."""
         async with self._database.transaction() as session:
             due = await inbox.list_due(session, now=self._clock.now(), limit=BATCH)

@@ -13,6 +13,7 @@ from billing.errors import NotOursError, PaymentRefusedError
 from billing.repository import accounts, catalogue, checkouts, payments
 from billing.service.attempts import apply_attempt
 from billing.service.invoicing import apply_credit_note, apply_invoice
+from billing.service.overage import reject_use
 from billing.service.owners import check_amount, get_purchase, lock_owner
 from billing.service.settlement import Decline, Receipt, fail_payment, settle_payment
 from billing.service.standing import keep_wallet
@@ -34,17 +35,24 @@ async def apply_reading(session: AsyncSession, reading: Reading, *, heard_at: da
         await apply_invoice(session, reading.invoice, trial=reading.subscription, heard_at=heard_at, now=now)
     if reading.attempt is not None:
         await apply_attempt(session, reading.attempt, heard_at=heard_at, now=now)
-    if reading.credit_note is not None:
-        await apply_credit_note(session, reading.credit_note)
-    if reading.wallet is not None:
-        customer, wallet = reading.wallet
-        await keep_wallet(session, await lock_owner(session, customer, claims=()), wallet, now=now)
+    await _keep(session, reading, now=now)
     if reading.payment_id is not None:
         reversals = [reversal for refund in reading.refunds for reversal in of_refund(refund)]
         reversals += of_dispute(reading.dispute) if reading.dispute else ()
         await apply_reversals(session, reading.payment_id, reversals, now=now)
     if reading == Reading():
         raise NotOursError("Nothing of ours is concerned.")
+
+
+async def _keep(session: AsyncSession, reading: Reading, *, now: datetime) -> None:
+    """What moves no money."""
+    if reading.credit_note is not None:
+        await apply_credit_note(session, reading.credit_note)
+    if reading.wallet is not None:
+        customer, wallet = reading.wallet
+        await keep_wallet(session, await lock_owner(session, customer, claims=()), wallet, now=now)
+    if reading.wrong_use:
+        await reject_use(session, reading.wrong_use)
 
 
 async def apply_session(session: AsyncSession, found: CheckoutSession, *, heard_at: datetime, now: datetime) -> None:

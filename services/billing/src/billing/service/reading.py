@@ -10,7 +10,7 @@ from billing.domain.states import Reading, StripeEvent
 
 async def read_again(stripe: StripeApi, event: StripeEvent) -> Reading:
     """The present state of what an event speaks of; no transaction may be open."""
-    return await _READERS[event.type](stripe, event.object_id)
+    return await {**_READERS, **_THIN_READERS}[event.type](stripe, event.object_id)
 
 
 async def _intent(stripe: StripeApi, intent_id: str) -> Reading:
@@ -89,6 +89,10 @@ async def _payment(stripe: StripeApi, payment_id: str) -> Reading:
     return Reading(attempt=intent if intent.attempt_id else None, payment_id=payment_id)
 
 
+async def _wrong_use(stripe: StripeApi, event_id: str) -> Reading:
+    return Reading(wrong_use=tuple(await stripe.meters.wrong_identifiers(event_id)))
+
+
 _READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = {
     "checkout.session.completed": _session,
     "checkout.session.async_payment_succeeded": _session,
@@ -123,5 +127,13 @@ _READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = 
     "charge.dispute.funds_reinstated": _dispute,
 }
 
-HANDLED: Final = tuple(_READERS)
-"""The types that change something here; Stripe's list of events can be asked for twenty at once."""
+LISTED: Final = tuple(_READERS)
+"""The types that Stripe's list of events has, of those that change something here."""
+
+_THIN_READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = {
+    "v1.billing.meter.error_report_triggered": _wrong_use,
+    "v1.billing.meter.no_meter_found": _wrong_use,
+}
+
+HANDLED: Final = (*LISTED, *_THIN_READERS)
+"""All types that change something here."""

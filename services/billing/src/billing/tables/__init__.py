@@ -4,27 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, DateTime, Index, Integer, MetaData, Text, text
+from sqlalchemy import CheckConstraint, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from kit.tables import NAMING, idempotency_table, inbox_table, outbox_table, parked_table
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy's declarative form
-        str: Text,
-        int: BigInteger,
-        bool: Boolean,
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-    }
-
-
-MACHINERY = tuple(
-    table.to_metadata(Base.metadata) for table in (outbox_table, inbox_table, parked_table, idempotency_table)
-)
+from billing.tables import overage as _overage  # noqa: F401  # its tables are part of the same metadata
+from billing.tables.base import Base
 
 
 class AccountRow(Base):
