@@ -80,7 +80,7 @@ async def running_keycloak(folder: Path, *, java: Path, port: int, redirect_uri:
         cwd=home,
     )
     issuer = f"http://{HOST}:{port}/realms/acme"
-    await asyncio.to_thread(server.start)
+    server.start()
     try:
         async with httpx2.AsyncClient(trust_env=False) as http:
             await server.wait_until(lambda: _answers(http, issuer), timeout_s=START_TIMEOUT_S)
