@@ -7,7 +7,7 @@ from uuid import UUID
 from billing import metrics
 from billing.adapters.stripe_meters import StripeMeters
 from billing.domain.overage import DRAFT, HOUR, Owed, Reach, Report, dated, wait_s
-from billing.errors import LeaseLostError
+from billing.errors import LeaseLostError, StripeMissingError, StripeRefusedError
 from billing.repository import overage as repository
 from billing.repository.overage import Metered
 from billing.service import inbox
@@ -42,7 +42,12 @@ class Metering:
         async with self._database.reading() as session:
             bare = await repository.list_unmetered(session, limit=BATCH)
         for subscription_id, account_id in bare:
-            item_id, since = await self._meters.ensure_item(subscription_id)
+            try:
+                item_id, since = await self._meters.ensure_item(subscription_id)
+            except (StripeMissingError, StripeRefusedError) as error:
+                # One that Stripe will not change must not keep the others from being billed.
+                log.warning("billing.metered_item_refused", subscription_id=subscription_id, reason=error.detail)
+                continue
             async with self._database.transaction() as session:
                 values = {"subscription_id": subscription_id, "account_id": account_id}
                 await repository.insert_item(session, **values, item_id=item_id, since=since)
