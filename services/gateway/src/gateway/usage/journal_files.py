@@ -173,7 +173,7 @@ def _admissions_in(path: Path) -> Iterator[tuple[int, UUID]]:
 class Listing:
     """A segment's admissions as their list will hold them, 28 bytes each.
 
-    The journal makes it while it writes: to read a segment again keeps the interpreter from calls for a second.
+    The journal makes it while it writes: to read a segment again keeps the interpreter from calls.
     """
 
     __slots__ = ("_entries", "_reports")
