@@ -158,7 +158,7 @@ def _describe_problems(app: FastAPI) -> None:
         for operations in schema["paths"].values():
             for operation in operations.values():
                 for status, response in operation["responses"].items():
-                    if not status.startswith("2"):
+                    if not status.startswith(("2", "3")):
                         response.setdefault("content", {PROBLEM_TYPE: _PROBLEM_SCHEMA})
                         _as_problem(response["content"])
         return schema

@@ -1,6 +1,6 @@
 """What a token stands for (RFC 7662)."""
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
@@ -8,10 +8,11 @@ from auth.domain.clients import Client
 from auth.entrypoints.oauth.speaking import Form, OAuthRoute, authenticated, form_body, oauth_refusals, read_form
 from auth.entrypoints.parts import Parts, PartsDep
 from auth.errors import OAuthError
-from auth.schemas.oauth import IntrospectionAnswer
+from auth.schemas.oauth import IntrospectionAnswer, RefusalAnswer
 from auth.service.oauth import introspecting
 from auth.service.oauth.introspecting import Standing
 from kit.errors import UnauthenticatedError
+from kit.http import PROBLEM_TYPE
 from kit.identity import Identity
 from kit.tokens import AUDIENCE, could_be_token
 
@@ -22,13 +23,18 @@ _FORM: Final = form_body(
     token="an access token, a refresh token or a session key",  # noqa: S106  # a description
     token_type_hint="not needed",  # noqa: S106
 )
+# A program is refused as RFC 6749 says, whoever comes with a token as everywhere else.
+_NOT_ASKING: Final[dict[str, Any]] = {
+    "model": RefusalAnswer,
+    "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 _INACTIVE: Final = IntrospectionAnswer(active=False)
 
 
 @router.post(
     "/introspect",
     summary="Whether a token is good now, and what it stands for",
-    responses=oauth_refusals(400, 401),
+    responses={**oauth_refusals(400), 401: _NOT_ASKING},
     response_model_exclude_none=True,
     openapi_extra=_FORM,
 )

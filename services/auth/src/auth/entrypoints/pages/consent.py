@@ -15,6 +15,7 @@ from auth.errors import AuthorizationRefusedError, UnknownClientError
 from auth.service import people
 from auth.service.oauth import authorizing
 from auth.service.oauth.authorizing import PARAMETERS, Asked, answer_address, check_request
+from kit.http import PROBLEM_TYPE
 
 authorize_router = APIRouter(prefix="/auth", tags=["programs"], route_class=PageRoute)
 router = APIRouter(route_class=PageRoute)
@@ -47,7 +48,10 @@ _DESCRIBED: Final[dict[str, Any]] = {
         "303": {"description": "To the sign-in, or to the program with the answer"},
         "400": {
             "description": "Nobody may be answered: the program or its address is not known",
-            "content": {"text/html": {"schema": {"type": "string"}}},
+            "content": {
+                "text/html": {"schema": {"type": "string"}},
+                PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}},
+            },
         },
     },
 }
