@@ -78,9 +78,29 @@ OTHERS: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/billing/offers"): ANYONE,
     ("POST", "/billing/webhooks/stripe"): ANYONE,
     ("GET", "/billing/checkout/{session_id}"): ANYONE,
-    ("POST", "/billing/checkout"): "admin",
+    ("POST", "/api/stripe/webhook"): ANYONE,
     ("GET", "/billing/subscription"): CALLER,
-    ("GET", "/billing/payments"): "admin",
+    **{
+        ("POST", path): "admin"
+        for path in (
+            *("/billing/checkout", "/api/billing/checkout", "/api/stripe/create-checkout-session"),
+            *("/billing/portal", "/api/stripe/create-portal-session", "/billing/pay-per-use"),
+            *(f"/billing/subscription/{verb}" for verb in ("preview", "change", "cancel", "resume")),
+            *("/billing/payment-methods/{method_id}/default", "/billing/auto-top-up/resume"),
+        )
+    },
+    **{
+        ("GET", f"/billing/{name}"): "admin"
+        for name in (
+            *("payments", "payments/{payment_id}/use", "invoices", "invoices/{invoice_id}", "credit-notes"),
+            *("payment-methods", "auto-top-up"),
+        )
+    },
+    ("DELETE", "/billing/payment-methods/{method_id}"): "admin",
+    **{(verb, "/billing/auto-top-up"): "admin" for verb in ("PUT", "DELETE")},
+    ("PUT", "/billing/overage"): "admin",
+    **{("GET", f"/billing/operator/{name}"): OPERATOR for name in ("paths", "audit")},
+    ("PUT", "/billing/operator/paths/{path}"): STEPPED_UP,
     # notifier
     **{("GET", f"/notifications{name}"): CALLER for name in ("", "/unread", "/stream", "/preferences", "/schedule")},
     ("POST", "/notifications/read"): CALLER,
