@@ -55,14 +55,14 @@ async def list_due(session: AsyncSession, now: datetime, *, limit: int) -> Seque
     return rows.all()
 
 
-async def count_try(session: AsyncSession, attempt_id: UUID, *, next_try_at: datetime) -> bool:
+async def count_try(session: AsyncSession, attempt_id: UUID, *, now: datetime, next_try_at: datetime) -> bool:
     """Count one more try before it is made; False when the attempt has ended, or another process has just begun one."""
     found = await session.scalar(
         update(ChargeAttemptRow)
         .where(
             ChargeAttemptRow.id == attempt_id,
             ChargeAttemptRow.state == "open",
-            ChargeAttemptRow.next_try_at < next_try_at,
+            ChargeAttemptRow.next_try_at <= now,
         )
         .values(tries=ChargeAttemptRow.tries + 1, next_try_at=next_try_at)
         .returning(ChargeAttemptRow.id)

@@ -30,6 +30,7 @@ def _nano(value: object) -> int:
 MoneyText = Annotated[int, BeforeValidator(_minor), WithJsonSchema({"type": "string", "examples": ["20", "0.50"]})]
 CreditText = Annotated[int, BeforeValidator(_nano), WithJsonSchema({"type": "string", "examples": ["20", "0.5"]})]
 """Decimal strings outside, integers inside."""
+Seats = Annotated[int, Field(strict=True, ge=1, le=100_000)]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
 ReturnUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[\x21-\x7e]+$")]
 
@@ -44,7 +45,7 @@ class CheckoutRequest(RequestModel):
     offer: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
     mode: Literal["setup"] | None = None
     amount: MoneyText | None = None
-    seats: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    seats: Seats | None = None
     currency: CurrencyCode | None = None
     success_url: ReturnUrl | None = None
     cancel_url: ReturnUrl | None = None

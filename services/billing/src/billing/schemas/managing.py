@@ -3,17 +3,25 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, StringConstraints
 
 from billing.domain.amounts import credit_text, money_text
 from billing.domain.payment_methods import PaymentMethod as Method
 from billing.domain.payment_methods import Wallet as Kept
-from billing.schemas.buying import CreditText, Instant, MoneyText, ReturnUrl
+from billing.schemas.buying import CreditText, Instant, MoneyText, ReturnUrl, Seats
 from billing.service.changing import Preview
 from billing.service.statements import CreditNoteSheet, InvoiceSheet, UseLine
 from billing.service.top_ups import TopUpState
 from kit.http import RequestModel, ResponseModel
 
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError('write the time as text, such as "2026-11-21T12:00:00Z"')  # noqa: TRY004  # pydantic's way
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_text)]
 PlanId = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 
 
@@ -24,13 +32,13 @@ class ChangeRequest(RequestModel):
     """
 
     plan: PlanId | None = None
-    seats: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    previewed_at: AwareDatetime | None = None
+    seats: Seats | None = None
+    previewed_at: Moment | None = None
 
 
 class PreviewRequest(RequestModel):
     plan: PlanId | None = None
-    seats: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    seats: Seats | None = None
 
 
 class PreviewLine(ResponseModel):

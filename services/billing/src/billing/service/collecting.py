@@ -25,12 +25,14 @@ from billing.service.paths import Paths
 from kit import logging
 from kit.clock import Clock
 from kit.database import Database
-from kit.errors import UnavailableError
+from kit.errors import DomainError, UnavailableError
 
 log = logging.get(__name__)
 
 BATCH: Final = 50
 LOOK_EVERY: Final = timedelta(minutes=1)
+BOOKED_AFTER: Final = timedelta(minutes=3)
+"""How long the books may take for what was paid; a second payment for the same gap would be one too many."""
 OVERDUE_AFTER: Final = timedelta(minutes=15)
 OFTEN_A_DAY: Final = 5
 LONGEST_WAIT: Final = timedelta(minutes=10)
@@ -98,18 +100,18 @@ class Collecting:
         found = await catalogue.find_holding(session, TOP_UP, now)
         if found is None or row.payment_method_id is None or not isinstance(found[0].spec, TopUpSpec):
             return True
-        if await self._waits(session, account_id, now=now):
+        if await self._waits(session, row, now=now):
             return True
         return not await self._begin_top_up(session, row, terms=found[0], available_nano=available_nano, now=now)
 
-    async def _waits(self, session: AsyncSession, account_id: UUID, *, now: datetime) -> bool:
+    async def _waits(self, session: AsyncSession, row: Any, *, now: datetime) -> bool:
         """Whether the last outcomes ask for patience: a decline backs off, what has just been paid is being booked."""
-        latest = await repository.list_latest(session, account_id, "auto_top_up", limit=_HISTORY)
+        latest = await repository.list_latest(session, row.account_id, "auto_top_up", limit=_HISTORY)
         ended = _ended(latest)
         may_at = retry_at(ended)
         if may_at is not None:
-            return now < may_at
-        return bool(ended) and now - ended[0][1] < LOOK_EVERY
+            return latest[0].payment_method_id == row.payment_method_id and now < may_at
+        return bool(ended) and now - ended[0][1] < BOOKED_AFTER
 
     async def _begin_top_up(
         self, session: AsyncSession, row: Any, *, terms: Terms, available_nano: int, now: datetime
@@ -220,8 +222,10 @@ class Collecting:
             if attempt is None:
                 return
             wait = min(LONGEST_WAIT, PATIENCE * 2 ** min(attempt.tries, 10))
-            if not await repository.count_try(session, attempt_id, next_try_at=now + wait):
+            if not await repository.count_try(session, attempt_id, now=now, next_try_at=now + wait):
                 return
+            attempt = await repository.find_attempt(session, attempt_id)
+            assert attempt is not None
             customer = await accounts.find_customer(session, attempt.account_id)
         if customer is None:
             return
@@ -232,14 +236,17 @@ class Collecting:
                 await apply_attempt(session, intent, heard_at=attempt.created_at, now=self.clock.now())
         except (UnavailableError, FeeNotKnownError) as error:
             log.warning("billing.attempt_delayed", attempt_id=str(attempt_id), code=error.code)
-        except (StripeRefusedError, StripeMissingError) as error:
+        except (StripeRefusedError, StripeMissingError, CardDeclinedError) as error:
             async with self.database.transaction() as session:
                 await give_up(session, attempt_id, reason=error.code, now=self.clock.now())
+        except DomainError as error:
+            # It stays open and is looked at again; the others must not wait for it.
+            log.error("billing.attempt_contradicts", attempt_id=str(attempt_id), code=error.code)  # noqa: TRY400
 
     async def _ask(self, attempt: Any, customer: str) -> str:
         if attempt.payment_id is not None:
             return str(attempt.payment_id)
-        if attempt.tries and (found := await self.stripe.find_charge(attempt.id, customer=customer)):
+        if attempt.tries > 1 and (found := await self.stripe.find_charge(attempt.id, customer=customer)):
             # An earlier try did get there; Stripe forgets its key after a day, but not what it made.
             return found
         try:
