@@ -58,8 +58,8 @@ async def test_whoever_only_looks_changes_nothing_anywhere(auth, as_bearer):
             asked = "/".join(str(uuid4()) if part.startswith("{") else part for part in path.split("/"))
             answer = await auth.http.request(method.upper(), asked, json={}, headers=as_bearer(look))
             if path.startswith("/auth/browser/"):
-                # Cookies count there and no token does.
-                assert answer.json()["code"] == "cross_site_request"
+                # Cookies count there and no token does; a body is read before them.
+                assert answer.json()["code"] in {"cross_site_request", "invalid_request"}
             elif answer.status_code == 403:
                 assert answer.json()["code"] == "impersonation_reads_only", (method, path)
                 refused += 1
