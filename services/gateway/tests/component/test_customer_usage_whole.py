@@ -37,6 +37,7 @@ def own_routes(gateway: Any) -> httpx2.AsyncClient:
         surfaces=[MessagesSurface(Estimator())],
         credentials=parts.credentials,
         services=parts.services,
+        auth_url="http://127.0.0.1:1",
         ledger_url="http://127.0.0.1:1",
         upgrade_url="http://upgrade.test",
         secret=b"secret",
