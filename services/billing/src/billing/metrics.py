@@ -15,10 +15,14 @@ ATTEMPTS: Final = Counter(
     ["purpose", "outcome"],
 )
 TOP_UPS_OFTEN: Final = Gauge(
-    "faregate_billing_top_ups_often", "Accounts that topped up by themselves more often in a day than is usual."
+    "faregate_billing_top_ups_often",
+    "Accounts that topped up by themselves more often in a day than is usual.",
+    multiprocess_mode="livemax",
 )
 TOP_UPS_OVERDUE: Final = Gauge(
-    "faregate_billing_top_ups_overdue", "Accounts that are below their threshold and were not topped up."
+    "faregate_billing_top_ups_overdue",
+    "Accounts that are below their threshold and were not topped up.",
+    multiprocess_mode="livemax",
 )
 OVERAGE_REPORTED: Final = Counter(
     "faregate_billing_overage_reports_total", "Tries to tell Stripe's meter of overage, by how they ended.", ["outcome"]

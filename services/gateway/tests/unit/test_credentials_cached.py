@@ -295,11 +295,12 @@ async def test_a_key_that_was_deleted_is_noticed_at_its_renewal(world: World) ->
     await world.credentials.of(x_api_key(key))
     del world.auth.tokens[key]
     world.clock.advance(545)
-    world.credentials.now(x_api_key(key))
-    await asyncio.sleep(0.01)
 
     with pytest.raises(UnknownKeyError):
-        world.credentials.now(x_api_key(key))
+        async with asyncio.timeout(10):
+            while True:
+                world.credentials.now(x_api_key(key))
+                await asyncio.sleep(0.01)
 
 
 async def test_a_token_of_auth_that_we_cannot_read_is_our_fault(world: World) -> None:
