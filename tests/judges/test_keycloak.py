@@ -16,7 +16,8 @@ from sandbox.faregate import Faregate
 from sandbox.stack.ports import free_port_base
 from sandbox.testing import temporary_folder
 
-pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
+# Not a judge that each change waits for: it takes a minute and a half to come up.
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
