@@ -40,7 +40,7 @@ async def test_a_delivery_is_given_up_when_it_has_been_tried_for_long_enough(
         taken.bind(("127.0.0.1", 0))
         nobody = taken.getsockname()[1]
         account_id = auth.account(f"{uuid4().hex}@mail.example")
-        async with surround() as around, in_process(around, smtp_port=nobody, give_up_after_s=1.2) as notifier:
+        async with surround() as around, in_process(around, smtp_port=nobody, give_up_after_s=4.0) as notifier:
             await notifier.deliver(factories.threshold_crossed(account_id))
             row = (await notifier.settled(account_id, "failed"))[0]
             published = await published_failures(kafka_records, row["id"])
