@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import httpx
+import stripe
+
+from billing.adapters.stripe_api import TIMEOUT_S
 
 Fault = Literal["cut before", "cut after", "429", "409", "500 without effect", "500 with effect", "slow"]
 FAULTS: tuple[Fault, ...] = (
@@ -53,6 +56,14 @@ class FaultyTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+class FaultyWay(stripe.HTTPXClient):
+    """The SDK's own client over the faulty transport, which its constructor has no argument for."""
+
+    def __init__(self, transport: FaultyTransport) -> None:
+        super().__init__(timeout=TIMEOUT_S)
+        self._client_async = httpx.AsyncClient(transport=transport)
 
 
 def _answer(status: int, request: httpx.Request) -> httpx.Response:

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from faults import FAULTS, FaultyTransport, on_call
+from faults import FAULTS, FaultyTransport, FaultyWay, on_call
 from sqlalchemy import text
 
 from billing.adapters.catalogue_file import load_catalogue
@@ -63,8 +63,13 @@ def order(account_id, key):
     )
 
 
+def stripe_of(server, transport=None):
+    http = FaultyWay(transport) if transport else None
+    return StripeApi(server.secret_key, api_url=server.base_url, http=http, retries=0)
+
+
 def desk(database, server, transport=None):
-    stripe = StripeApi(server.secret_key, api_url=server.base_url, transport=transport, retries=0)
+    stripe = stripe_of(server, transport)
     clock = SystemClock()
     return CheckoutDesk(database, stripe, paths=Paths(frozenset({"checkout"}), clock), clock=clock)
 
@@ -121,8 +126,7 @@ async def test_a_fault_at_any_call_after_a_payment_grants_it_once(database, serv
         before, _ = await outbox(database, account_id)
         transport = FaultyTransport(fault, on_call(number))
         for way in (transport, None, None):
-            stripe = StripeApi(server.secret_key, api_url=server.base_url, transport=way, retries=0)
-            worker = WebhookWorker(database, stripe, clock=SystemClock())
+            worker = worker_for(database, server, way)
             again = StripeEvent(f"evt_{uuid4().hex}", event.type, event.object_id, event.lease_key, event.created_at)
             async with database.transaction() as session:
                 await store_events(session, [event, again], source="webhook", now=SystemClock().now())
@@ -146,16 +150,14 @@ async def test_nothing_is_granted_while_stripe_does_not_say_that_it_is_paid(data
     assert await outbox(database, account_id) == ([], 0)
 
 
-def worker_for(database, server):
-    stripe = StripeApi(server.secret_key, api_url=server.base_url, retries=0)
-    return WebhookWorker(database, stripe, clock=SystemClock())
+def worker_for(database, server, transport=None):
+    return WebhookWorker(database, stripe_of(server, transport), clock=SystemClock())
 
 
 async def test_what_stripe_could_not_deliver_is_found_within_its_thirty_days(database, server):
     server.control("/sandbox/webhooks", {"url": "http://127.0.0.1:9/", "paused": True})
     account_id, _ = await paid(database, server)
-    stripe = StripeApi(server.secret_key, api_url=server.base_url, retries=0)
-    sweeper = Sweeper(database, stripe, clock=SystemClock(), wake=lambda: None)
+    sweeper = Sweeper(database, stripe_of(server), clock=SystemClock(), wake=lambda: None)
 
     found, again = await sweeper.sweep(undelivered=True), await sweeper.sweep(undelivered=True)
     await worker_for(database, server).apply_due()

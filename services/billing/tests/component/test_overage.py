@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import stripe as sdk
-from faults import FAULTS, FaultyTransport, on_path
+from faults import FAULTS, FaultyTransport, FaultyWay, on_path
 from sqlalchemy import text
 
 from billing.adapters.stripe_api import StripeApi
@@ -90,7 +90,7 @@ class Meter:
         raise AssertionError(f"still on its way: {await self.rows()}")
 
     def through(self, transport: FaultyTransport) -> Metering:
-        way = StripeApi(self.server.secret_key, api_url=self.server.base_url, transport=transport, retries=0)
+        way = StripeApi(self.server.secret_key, api_url=self.server.base_url, http=FaultyWay(transport), retries=0)
         return Metering(self.database, way.meters, clock=self.clock)
 
     async def reconciled(self) -> Any:

@@ -57,9 +57,11 @@ class NewSession:
 class StripeApi:
     """One client for one event loop. Every write carries an idempotency key that is made from our own ids."""
 
-    def __init__(self, secret_key: str, *, api_url: str, transport: Any = None, retries: int = RETRIES) -> None:
-        """`transport` is httpx's, for those who want to stand on the way to Stripe."""
-        self._http = stripe.HTTPXClient(timeout=TIMEOUT_S, **({"transport": transport} if transport else {}))
+    def __init__(
+        self, secret_key: str, *, api_url: str, http: stripe.HTTPXClient | None = None, retries: int = RETRIES
+    ) -> None:
+        """`http` is for those who want to stand on the way to Stripe."""
+        self._http = http or stripe.HTTPXClient(timeout=TIMEOUT_S)
         self._client = stripe.StripeClient(
             secret_key,
             http_client=self._http,
