@@ -133,6 +133,7 @@ async def test_a_fault_at_any_call_after_a_payment_grants_it_once(database, serv
             await worker.apply_due()
 
         told, settled = await outbox(database, account_id)
+        assert len(transport.struck) == 1
         assert (len(told) - len(before), settled) == (1, 1), (number, transport.struck)
 
 
