@@ -238,6 +238,27 @@ async def test_an_outcome_unknown_for_a_day_is_looked_up_and_never_sent_blindly(
     assert [state for state, _ in await meter.rows()] == outcome
 
 
+@pytest.mark.parametrize(("fault", "outcome"), [("cut after", ["accepted"]), ("cut before", ["expired", "accepted"])])
+async def test_an_outcome_unknown_when_the_invoice_becomes_final_is_billed_once(meter, fault, outcome):
+    meter.clock.advance(28 * 24 * HOUR_S)
+    ends_at = (await meter.stripe.get_subscription(meter.subscription.id)).period_end
+    meter.clock.advance(int((ends_at - meter.clock.now()).total_seconds()) - HOUR_S)
+    await meter.owes(5 * MICRO)
+    await meter.through(FaultyTransport(fault, on_path(EVENTS))).once()
+    await meter.next_period()
+    meter.clock.advance(HOUR_S)
+    await meter.metering.once()
+    unsent = await meter.rows()
+    meter.clock.advance(HOUR_S)
+
+    await meter.settle()
+
+    late = await meter.stripe.meters.count(meter.subscription.customer, start=ends_at, end=meter.clock.now())
+    assert unsent == [("sent", 5)]
+    assert [state for state, _ in await meter.rows()] == outcome
+    assert (await meter.counted(), late) == (5, 0 if fault == "cut after" else 5)
+
+
 async def test_use_of_more_than_35_days_ago_is_dated_now(meter):
     meter.clock.advance(40 * 24 * HOUR_S)
     await meter.owes(5 * MICRO, ago_h=39 * 24)

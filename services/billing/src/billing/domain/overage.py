@@ -16,6 +16,8 @@ KNOWN_FOR: Final = timedelta(hours=23)
 """Stripe forgets identifiers after a day at the earliest; an outcome unknown for longer is looked up, not repeated."""
 DRAFT: Final = timedelta(minutes=45)
 """How long after its end a period's invoice surely takes more use: Stripe finalises it after an hour."""
+SUMMED: Final = timedelta(hours=1)
+"""How long after a try Stripe's count surely shows what it was told."""
 
 State = Literal["pending", "sent", "accepted", "rejected", "expired"]
 
@@ -54,8 +56,12 @@ class Reach:
 def dated(hour: datetime, reach: Reach, *, now: datetime) -> datetime:
     """The hour's last second; now, where Stripe or a finalised invoice would no longer take that."""
     stamp = min(now, max(hour + HOUR - timedelta(seconds=1), reach.since))
-    is_closed = stamp < reach.period_start and now >= reach.period_start + DRAFT
-    return now if is_closed or stamp < now - OLDEST else stamp
+    return now if is_closed(stamp, reach, now=now) or stamp < now - OLDEST else stamp
+
+
+def is_closed(stamp: datetime, reach: Reach, *, now: datetime) -> bool:
+    """Whether the invoice of an instant may be final, so that what is told with this date would never be billed."""
+    return stamp < reach.period_start and now >= reach.period_start + DRAFT
 
 
 @dataclass(frozen=True, slots=True)

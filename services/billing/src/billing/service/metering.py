@@ -6,7 +6,7 @@ from uuid import UUID
 
 from billing import metrics
 from billing.adapters.stripe_meters import StripeMeters
-from billing.domain.overage import DRAFT, HOUR, Owed, Reach, Report, dated, wait_s
+from billing.domain.overage import DRAFT, HOUR, SUMMED, Owed, Reach, Report, dated, is_closed, wait_s
 from billing.errors import LeaseLostError, StripeMissingError, StripeRefusedError
 from billing.repository import overage as repository
 from billing.repository.overage import Metered
@@ -76,6 +76,8 @@ class Metering:
                 await self._wait_for_item(one)
             elif one.is_past_asking(now):
                 await self._look_up(one, metered, lease)
+            elif one.dated_at and is_closed(one.dated_at, _reach(metered), now=now):
+                await self._look_up_once_summed(one, metered, lease)
             elif not await self._report(one, metered, lease):
                 return told + 1
         return len(owed)
@@ -91,7 +93,7 @@ class Metering:
     async def _report(self, owed: Owed, metered: Metered, lease: inbox.Lease) -> bool:
         """Whether Stripe answered; if not, what follows waits as well."""
         now = self._clock.now()
-        stamp = owed.dated_at or dated(owed.hour, Reach(metered.since, metered.period_start), now=now)
+        stamp = owed.dated_at or dated(owed.hour, _reach(metered), now=now)
         async with self._database.transaction() as session:
             await inbox.check_lease(session, lease)
             begun = await begin_report(session, owed, dated_at=stamp, now=now)
@@ -101,8 +103,18 @@ class Metering:
             await end_report(session, begun, report, now=self._clock.now())
         return report.outcome in {"accepted", "rejected"}
 
+    async def _look_up_once_summed(self, owed: Owed, metered: Metered, lease: inbox.Lease) -> None:
+        """An outcome unknown when the invoice became final: the same event again might count where nothing bills it."""
+        summed_at = metered.period_start + DRAFT + SUMMED
+        if self._clock.now() >= summed_at:
+            await self._look_up(owed, metered, lease)
+            return
+        async with self._database.transaction() as session:
+            await inbox.check_lease(session, lease)
+            await repository.update_row(session, owed, due_at=summed_at, reason="its invoice became final")
+
     async def _look_up(self, owed: Owed, metered: Metered, lease: inbox.Lease) -> None:
-        """An outcome that stayed unknown for a day: Stripe's count of that hour decides, never another try."""
+        """An outcome that stayed unknown for too long: Stripe's count of that hour decides, never another try."""
         stamp = owed.dated_at or owed.hour
         start = stamp.replace(minute=0, second=0, microsecond=0)
         counted = await self._meters.count(metered.customer, start=start, end=start + HOUR)
@@ -151,6 +163,10 @@ class Metering:
                 counted_units=counted,
             )
         return reported - counted
+
+
+def _reach(metered: Metered) -> Reach:
+    return Reach(metered.since, metered.period_start)
 
 
 def _is_closing(one: Metered, now: datetime) -> bool:
