@@ -143,6 +143,12 @@ class Subscriber(Customer):
             await until(f"the plan {plan}", lambda: self._has_plan(plan), timeout_s=60)
         self.account_id = (await self.get("/ledger/balance"))["account_id"]
 
+    async def allow_overage(self, ceiling: Decimal) -> None:
+        """Say how much may be billed later in a period; without a word of theirs it is what the plan costs."""
+        self.ceiling = ceiling
+        path = "/billing/overage"
+        await self._answer(self.http.put(path, json={"ceiling": str(ceiling)}, headers=self._headers()), path)
+
     async def log_in_again(self) -> None:
         answer = await self._post("/auth/login", {"email": self.email, "password": self.password})
         self.token = answer["access_token"]

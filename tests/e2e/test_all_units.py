@@ -29,7 +29,6 @@ from tests.e2e.shop import (
 )
 
 from contracts.auth import AccountChanged, MemberChanged, ProjectChanged
-from contracts.billing import AccountSettingsChanged
 from contracts.terms import Budget
 from sandbox.addresses import PORT_COUNT, Addresses
 from sandbox.demo.customer import until
@@ -40,7 +39,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.long, pytest.mark.timeout(240)]
 
 SMALL = 100
 CEILING = Decimal("0.05")
-# Above whatever auth and billing have said of an account made a moment ago.
+PRO_PRICE = Decimal(20)
+# Above whatever auth has said of an account made a moment ago.
 LATEST = 1_000
 # So long that the month in which the tests run is over, and its calls' detail is older than the 90 days it is kept.
 LATER = timedelta(days=130)
@@ -146,14 +146,16 @@ async def test_each_call_of_a_bundle_takes_one_and_a_dear_one_takes_credits_too(
     assert await subscriber.amounts() == Amounts(credit=left.credit, token=FREE_TOKENS - used.plan_tokens)
 
 
-async def test_overage_is_blocked_until_the_customer_allows_it_and_ends_at_their_ceiling(shop: Shop) -> None:
+async def test_overage_is_what_the_plan_costs_until_the_customer_says_how_much_and_ends_there(shop: Shop) -> None:
     subscriber = await shop.subscriber("pro")
+    subscriber.ceiling = PRO_PRICE
+    assert await subscriber.amounts() == Amounts(token=FREE_TOKENS + PRO_TOKENS, overage=PRO_PRICE)
+    await subscriber.allow_overage(Decimal(0))
     assert await subscriber.amounts() == Amounts(token=FREE_TOKENS + PRO_TOKENS)
     left = await spend_tokens(subscriber)
     check_refused(await subscriber.refused(SMALL), status=402)
 
-    subscriber.ceiling = CEILING
-    await shop.say(settings(subscriber, ceiling=CEILING), source="billing")
+    await subscriber.allow_overage(CEILING)
     assert await subscriber.amounts() == Amounts(token=left, overage=CEILING)
     room, paid = CEILING, left
     while (quote := await subscriber.quote(SMALL))["admitted"]:
@@ -293,8 +295,7 @@ async def test_months_later_allowance_and_overage_room_are_new_and_an_archived_c
 ) -> None:
     """Last, because from here on all services live that much later."""
     free, pro = await asyncio.gather(shop.subscriber(), shop.subscriber("pro"))
-    pro.ceiling = CEILING
-    await shop.say(settings(pro, ceiling=CEILING), source="billing")
+    await pro.allow_overage(CEILING)
     used = await free.ask(SMALL)
     left = await spend_tokens(pro)
     late = await pro.ask(SMALL)
@@ -325,12 +326,6 @@ async def check_archived(shop: Shop, subscriber: Subscriber, before: dict[str, A
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     listed = {one["id"]: one for one in (await subscriber.get("/v1/requests"))["items"]}[before["id"]]
     assert (listed["price_credits"], listed["counts"]) == (before["price_credits"], None)
-
-
-def settings(subscriber: Subscriber, *, ceiling: Decimal) -> AccountSettingsChanged:
-    return AccountSettingsChanged(
-        **said(), account_id=subscriber.account_id, version=LATEST, overage_ceiling_nano=int(ceiling * NANO)
-    )
 
 
 def said() -> dict[str, object]:
