@@ -36,8 +36,10 @@ DECODED_AT_ONCE: Final = 200
 # A fetch is what one partition gives to a batch at most: with the usual 1 MB no batch would become large.
 FETCHED_BYTES: Final = 4 << 20
 # While a batch is applied, the partitions that wait with records are left out of the next fetch, and what remains are
-# the quiet ones: that request lasts so long, and nothing is fetched from the busy ones meanwhile.
-FETCH_WAIT_MS: Final = 50
+# the quiet ones: that request lasts so long, and nothing is fetched from the busy ones meanwhile. A consumer that has
+# nothing to do asks anew as often as that, which costs an idle broker and an idle service some percent of a core.
+FETCH_WAIT_MS: Final = 500
+POLL_MS: Final = 50
 
 
 async def _undecoded(_message: Any, _original: Any = None) -> list[Any]:
@@ -60,7 +62,7 @@ class Runner:
         clock: Clock,
         max_records: int = 2000,
         lanes: int = 1,
-        poll_ms: int = 50,
+        fetch_wait_ms: int = FETCH_WAIT_MS,
         stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
         self._consumer = consumer
@@ -90,9 +92,9 @@ class Runner:
             group_id=consumer.group,
             batch=True,
             max_records=max_records,
-            batch_timeout_ms=poll_ms,
+            batch_timeout_ms=POLL_MS,
             max_partition_fetch_bytes=FETCHED_BYTES,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=fetch_wait_ms,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,

@@ -16,7 +16,7 @@ from kit.http import create_app
 from kit.identity import Identity, Revocations, ServiceTokens
 from kit.outbox import Relay
 from kit.producer import Producer
-from kit.runner import Runner
+from kit.runner import FETCH_WAIT_MS, Runner
 from kit.settings import ServiceSettings
 from kit.tasks import Tasks
 from kit.tokens import JwksClient, KeySource, TokenVerifier
@@ -36,6 +36,7 @@ class Service:
     keys: KeySource | None = None
     max_records: int = 2000
     lanes: int = 1
+    fetch_wait_ms: int = FETCH_WAIT_MS
     background: dict[str, Work] = field(default_factory=dict)
     ready: dict[str, Check] = field(default_factory=dict)
 
@@ -119,4 +120,5 @@ class Service:
             clock=self.clock,
             max_records=self.max_records,
             lanes=self.lanes,
+            fetch_wait_ms=self.fetch_wait_ms,
         )

@@ -53,6 +53,8 @@ BATCH_RECORDS = 12_000
 """When there is lag: what an account costs beside its calls is paid once per batch; a snapshot still fits a record."""
 LANES = 3
 """Transactions of one batch side by side, by partition: PostgreSQL works for one while Python works on another."""
+FETCH_WAIT_MS = 50
+"""A balance is seen that much later at most; what it costs an idle machine stands in docs/performance.md."""
 
 
 def create_app(settings: ServiceSettings, keys: KeySource | None = None) -> FastAPI:
@@ -68,6 +70,7 @@ def create_app(settings: ServiceSettings, keys: KeySource | None = None) -> Fast
         keys=keys,
         max_records=BATCH_RECORDS,
         lanes=LANES,
+        fetch_wait_ms=FETCH_WAIT_MS,
     )
     service.background["housekeeping"] = Housekeeping(service.database, clock, settings.price_book).run
     renewal = Renewal(service.database, Renewing(catalogue, clock), clock)
