@@ -1,7 +1,7 @@
 """Signing in with somebody else: there, and back with proof that it was this browser that went."""
 
 import secrets
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -22,6 +22,7 @@ from auth.schemas.passwords import Proof
 from auth.service import recognizing
 from auth.service.recognizing import FirstSight
 from auth.service.sessions import is_running
+from kit.http import PROBLEM_TYPE
 
 router = APIRouter(prefix="/auth/oauth", tags=["sign-in"], route_class=PageRoute)
 linking = APIRouter(prefix="/auth/identities", tags=["identities"])
@@ -29,15 +30,20 @@ linking = APIRouter(prefix="/auth/identities", tags=["identities"])
 Name = Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9_-]+$")]
 Text = Annotated[str, Query(max_length=4096)]
 _BYTES: Final = 32
-_PAGE: Final[dict[int | str, dict[str, str]]] = {
+Onward = Annotated[str, Query(alias="next", max_length=2048)]
+_SAID: Final = {
+    "text/html": {"schema": {"type": "string"}},
+    PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}},
+}
+_PAGE: Final[dict[int | str, dict[str, Any]]] = {
     303: {"description": "There, or back to where the sign-in was begun"},
-    401: {"description": "A page that says why not"},
-    404: {"description": "There is no such provider"},
+    401: {"description": "Why not: as a page, where the request is one of a browser", "content": _SAID},
+    404: {"description": "There is no such provider", "content": _SAID},
 }
 
 
 @router.get("/{provider}", summary="Sign in with a provider", response_class=Response, status_code=303, responses=_PAGE)
-async def begin(visit: VisitDep, provider: Name, onward: Annotated[Text, Query(alias="next")] = HOME) -> Response:
+async def begin(visit: VisitDep, provider: Name, onward: Onward = HOME) -> Response:
     """Leads to the provider; `next` is a path of this site to come back to."""
     words = {"next": local_path(onward)}
     return visit.go(await _address(visit.parts, _known(visit.parts, provider), words, browser_secret=visit.secret))

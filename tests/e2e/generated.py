@@ -1,0 +1,57 @@
+"""A generator of requests: for every described route, from the described and the undescribed alike."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.e2e.conftest import Product
+
+# Not for callers, those that would end the session that the requests are made with, and the stream that does not end.
+LEFT_OUT = "^/internal/|^/auth/logout|^/auth/sessions/|^/notifications/stream"
+# Where a password is proved again: wrong ones would soon bar the one operator, whom other tests need, from signing in.
+PROOFS = "^/auth/(step-up|totp|recovery-codes|password/change|email/change|me/deletion|account/(transfer|close))"
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+)
+TIMEOUT_S = 120
+
+
+async def generate(
+    product: Product, service: str, paths: str, *, but: str, token: str, folder: Path
+) -> tuple[int, str]:
+    """The generator's exit code and report; the same requests each time."""
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run"),
+        *(f"{product.url}/{service}/openapi.json", "--url", product.url),
+        *("--header", f"Authorization: Bearer {token}"),
+        *("--include-path-regex", paths, "--exclude-path-regex", but, "--checks", ",".join(CHECKS)),
+        *("--phases", "coverage,fuzzing", "--max-examples", "4"),
+        *("--generation-deterministic", "--no-shrink", "--continue-on-failure"),
+        *("--suppress-health-check", "all", "--request-timeout", "20", "--warnings", "off"),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            report, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, report.decode(errors="replace")
+
+
+async def check(product: Product, folder: Path, *, service: str, paths: str, token: str, but: str = LEFT_OUT) -> None:
+    """Fails with the generator's report where a service breaks, or does not do what its description says."""
+    code, report = await generate(product, service, paths, but=but, token=token, folder=folder)
+
+    assert code == 0, report
+    assert "Test cases:" in report
