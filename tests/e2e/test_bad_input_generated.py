@@ -15,7 +15,8 @@ PARTS = (
     ("notifier", "^/(?!notifications/endpoints)"),
     *((service, ".") for service in ("ledger", "billing", "gateway")),
 )
-OPERATORS = ("auth", "ledger", "billing", "gateway")
+# Not the gateway: whoever may switch its providers off does so for every other test.
+OPERATORS = ("auth", "ledger", "billing")
 
 
 @pytest.mark.parametrize(("service", "paths"), PARTS)
@@ -31,4 +32,4 @@ async def test_no_request_of_an_operator_breaks_a_service_or_its_description(
 ) -> None:
     token, but = await product.operator_token(), f"{LEFT_OUT}|{PROOFS}"
 
-    await check(product, tmp_path, service=service, paths="/operator|/providers", token=token, but=but)
+    await check(product, tmp_path, service=service, paths="/operator", token=token, but=but)
