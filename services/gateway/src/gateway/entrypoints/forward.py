@@ -58,7 +58,7 @@ RULES: Final = (
     Rule("/api/auth/{verb}", "auth", methods=("POST",), anonymous=True),
     Rule("/billing/{rest:path}", "billing", bounds=Bounds(total_s=60.0)),
     *(
-        Rule(path, "billing", methods=("POST",), bounds=Bounds(total_s=60.0))
+        Rule(path, "billing", bounds=Bounds(total_s=60.0))
         for path in (
             "/api/billing/checkout",
             "/api/stripe/create-checkout-session",
