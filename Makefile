@@ -14,6 +14,8 @@ WHOLE_WORKERS ?= 2
 WHOLE := sandbox/tests tests/e2e
 # A file stays with one worker; the order is that of sandbox.work_order.
 BY_FILE := --dist loadfile --no-loadscope-reorder
+# Named at the end of each run: `make test` is to stay under a quarter of an hour.
+SLOWEST := --durations=25 --durations-min=2
 # Empty is off: otherwise every program that a test starts is compiled anew.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -48,10 +50,10 @@ reset: setup ## forget everything that `make run` kept
 test: test-parts test-whole ## unit to end-to-end, on real servers
 
 test-parts: setup ## libraries, services and stand-ins, each by itself
-	@$(BIN)/python -m pytest -m "not judge and not stack and not proof" -n $(WORKERS) $(BY_FILE) $(PYTEST)
+	@$(BIN)/python -m pytest -m "not judge and not stack and not proof" $(SLOWEST) -n $(WORKERS) $(BY_FILE) $(PYTEST)
 
 test-whole: setup ## the whole product, end to end
-	@$(BIN)/python -m pytest -m "stack and not proof" -n $(WHOLE_WORKERS) $(BY_FILE) $(WHOLE) $(PYTEST)
+	@$(BIN)/python -m pytest -m "stack and not proof" $(SLOWEST) -n $(WHOLE_WORKERS) $(BY_FILE) $(WHOLE) $(PYTEST)
 
 check: setup ## format, lint, types, imports, dependencies, contracts, sizes
 	@$(BIN)/ruff format --check --quiet .

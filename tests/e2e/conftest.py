@@ -40,7 +40,9 @@ class Product(Faregate):
 async def product() -> AsyncIterator[Product]:
     addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
     with temporary_folder() as folder:
-        async with Product(folder, addresses, settings=PATIENCE) as running:
+        made = Product(folder, addresses, settings=PATIENCE)
+        made.stack.for_tests()
+        async with made as running:
             yield running
 
 
@@ -48,7 +50,9 @@ async def product() -> AsyncIterator[Product]:
 async def fleet() -> AsyncIterator[Fleet]:
     addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
     with temporary_folder() as folder:
-        async with Fleet(folder, addresses) as running:
+        made = Fleet(folder, addresses)
+        made.stack.for_tests()
+        async with made as running:
             yield running
 
 

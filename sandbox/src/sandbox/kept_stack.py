@@ -48,7 +48,7 @@ async def keep(folder: Path) -> None:
     stopped = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
-    stack = Stack(folder, external=External())
+    stack = Stack(folder, external=External()).for_tests()
     async with stack:
         state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "ports": asdict(stack.ports)}
         _state_path(folder).write_text(json.dumps(state))

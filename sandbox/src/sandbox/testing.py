@@ -77,7 +77,7 @@ async def stack() -> AsyncIterator[Stack]:
         yield await asyncio.to_thread(kept_stack, Path(kept) / worker)
         return
     with temporary_folder() as folder:
-        async with Stack(folder) as running:
+        async with Stack(folder).for_tests() as running:
             yield running
 
 
@@ -86,7 +86,9 @@ async def faregate() -> AsyncIterator[Faregate]:
     """The whole product with all stand-ins, on servers and ports of its own, up for the whole session."""
     addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
     with temporary_folder() as folder:
-        async with Faregate(folder, addresses) as running:
+        product = Faregate(folder, addresses)
+        product.stack.for_tests()
+        async with product as running:
             yield running
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,23 @@ log = logging.get(__name__)
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[AsyncSession, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Into how many transactions, side by side, a batch goes at most.
+
+    Each has its round trips whatever it holds, so fewer records than `records` are not worth one of their own.
+    """
+
+    at_most: int
+    records: int = 300
+
+    def wanted(self, records: int) -> int:
+        return max(1, min(self.at_most, records // self.records))
+
+
+ONE_LANE: Final = Lanes(1)
 
 
 @dataclass(slots=True)

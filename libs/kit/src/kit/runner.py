@@ -14,7 +14,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from kit import dlq, logging, metrics
 from kit.backoff import Backoff
 from kit.clock import Clock
-from kit.consumer import Consumer
+from kit.consumer import ONE_LANE, Consumer, Lanes
 from kit.database import Database, is_transient
 from kit.received import Decoded, Received, Record, SetAside
 from kit.retrier import ParkedRetrier
@@ -61,7 +61,7 @@ class Runner:
         bootstrap: str,
         clock: Clock,
         max_records: int = 2000,
-        lanes: int = 1,
+        lanes: Lanes = ONE_LANE,
         fetch_wait_ms: int = FETCH_WAIT_MS,
         stop_timeout_s: float = STOP_TIMEOUT_S,
     ) -> None:
@@ -186,7 +186,7 @@ class Runner:
     ) -> None:
         backoff = Backoff(first_s=0.2)
         began = self._busy_since = self._clock.monotonic()
-        parts = self._consumer.parts(decoded, lanes=self._lanes)
+        parts = self._consumer.parts(decoded, lanes=self._lanes.wanted(len(decoded[0])))
         while not self._stopping and self._clock.monotonic() - began < RETRY_IN_PLACE_S:
             # Nobody waits for what this raises, so nothing may leave this loop but an applied batch.
             try:

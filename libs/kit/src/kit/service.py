@@ -9,7 +9,7 @@ import httpx2
 from fastapi import APIRouter, FastAPI
 
 from kit.clock import Clock
-from kit.consumer import Consumer
+from kit.consumer import ONE_LANE, Consumer, Lanes
 from kit.database import Database
 from kit.health import Check, Health
 from kit.http import create_app
@@ -35,7 +35,7 @@ class Service:
     consumer: Consumer | None = None
     keys: KeySource | None = None
     max_records: int = 2000
-    lanes: int = 1
+    lanes: Lanes = ONE_LANE
     fetch_wait_ms: int = FETCH_WAIT_MS
     background: dict[str, Work] = field(default_factory=dict)
     ready: dict[str, Check] = field(default_factory=dict)

@@ -47,7 +47,7 @@ def group() -> str:
 async def fragile() -> AsyncIterator[Stack]:
     """Servers of one's own, to be stopped and killed without hurting other tests."""
     with temporary_folder() as folder:
-        async with Stack(folder, external=External()) as running:
+        async with Stack(folder, external=External()).for_tests() as running:
             await create_topics(running.kafka_bootstrap)
             yield running
 

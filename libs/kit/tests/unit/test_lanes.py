@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from contracts.event import Event
 from kit.clock import ManualClock, SystemClock
-from kit.consumer import Batch, Consumer
+from kit.consumer import Batch, Consumer, Lanes
 from kit.database import Database
 from kit.received import StoredRecord
 from kit.runner import Runner
@@ -52,7 +52,7 @@ def record(event: type[Event], partition: int) -> StoredRecord:
 
 async def applied(handler: Callable[[int], Any], records: list[StoredRecord]) -> int:
     """Run one batch of these through a runner; how many transactions that took."""
-    consumer, database = Consumer("test"), NoDatabase()
+    consumer = Consumer("test")
 
     @consumer.on_batch(Counted)
     async def on_counted(_session: Any, batch: Batch) -> None:
@@ -60,7 +60,18 @@ async def applied(handler: Callable[[int], Any], records: list[StoredRecord]) ->
         assert len(partitions) == 1
         await handler(partitions.pop())
 
-    runner = Runner(consumer, database=database, bootstrap="127.0.0.1:1", clock=SystemClock(), lanes=LANES)
+    return await transactions(consumer, records, lane_records=1)
+
+
+async def transactions(consumer: Consumer, records: list[StoredRecord], *, lane_records: int) -> int:
+    database = NoDatabase()
+    runner = Runner(
+        consumer,
+        database=database,
+        bootstrap="127.0.0.1:1",
+        clock=SystemClock(),
+        lanes=Lanes(LANES, records=lane_records),
+    )
     await runner._on_batch(SimpleNamespace(raw_message=tuple(records)))  # type: ignore[arg-type]
     assert runner._applying is not None
     await runner._applying
@@ -88,6 +99,19 @@ async def test_a_lane_that_failed_is_tried_again_and_the_others_are_not() -> Non
     await applied(handler, [record(Counted, partition) for partition in range(LANES)])
 
     assert tries == {0: 1, 1: 2, 2: 1}
+
+
+async def test_a_batch_too_small_for_lanes_is_one_transaction() -> None:
+    consumer, seen = Consumer("test"), []
+
+    @consumer.on_batch(Counted)
+    async def on_counted(_session: Any, batch: Batch) -> None:
+        seen.append(len(batch.received))
+
+    records = [record(Counted, partition) for partition in range(LANES)]
+
+    assert await transactions(consumer, records, lane_records=2) == 1
+    assert seen == [LANES]
 
 
 def test_what_has_a_handler_of_its_own_comes_before_the_lanes() -> None:

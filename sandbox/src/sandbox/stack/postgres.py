@@ -33,6 +33,8 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# A process that is killed loses nothing by these, only a machine without power does.
+FOR_TESTS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres(OwnProcess):
@@ -41,6 +43,7 @@ class Postgres(OwnProcess):
     def __init__(self, folder: Path, *, port: int, log_path: Path) -> None:
         self.port = port
         self.log_path = log_path
+        self.settings = dict(SETTINGS)
         self._folder = folder
         self._account = pwd.getpwnam(USER_WHEN_ROOT) if os.geteuid() == 0 else None
         self._uid = None if self._account is None else self._account.pw_uid
@@ -73,7 +76,7 @@ class Postgres(OwnProcess):
         if not (self._data / "PG_VERSION").exists():
             await self._initialise()
         command = [str(_binary("postgres")), "-D", str(self._data), "-c", f"port={self.port}"]
-        for name, value in SETTINGS.items():
+        for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         self._process = self._process_of(command)
         self._process.start()

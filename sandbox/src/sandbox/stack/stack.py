@@ -9,7 +9,7 @@ from sandbox.stack import roles
 from sandbox.stack.errors import StackError
 from sandbox.stack.kafka import Kafka
 from sandbox.stack.ports import free_ports
-from sandbox.stack.postgres import Postgres
+from sandbox.stack.postgres import FOR_TESTS, Postgres
 from sandbox.stack.redis import Redis
 from sandbox.stack.server import Server
 
@@ -93,6 +93,11 @@ class Stack:
     def postgres(self) -> Postgres:
         """Our PostgreSQL, to stop, kill and start; raises when another one is used."""
         return _own(self._postgres, elsewhere=self.external.postgres_url, variable=POSTGRES_VARIABLE)
+
+    def for_tests(self) -> Self:
+        """Before it starts: no waiting for disks, since tests end processes and not machines."""
+        self._postgres.settings |= FOR_TESTS
+        return self
 
     @property
     def kafka_bootstrap(self) -> str:

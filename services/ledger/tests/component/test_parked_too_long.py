@@ -17,6 +17,7 @@ async def test_an_event_that_waits_for_more_than_fifteen_minutes_raises_an_alarm
             while PARKED_AGE.labels("ledger")._value.get() < 900:  # noqa: ASYNC110  # a background task counts
                 await asyncio.sleep(0.1)
 
-    assert PARKED.labels("ledger")._value.get() == 1
+    # Events of other tests, which share this Kafka, may wait as well.
+    assert PARKED.labels("ledger")._value.get() >= 1
     written = capfd.readouterr()
     assert "kit.events_parked_too_long" in written.out + written.err

@@ -1,7 +1,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
-from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger import tables
 from ledger.domain.account import Account
+from ledger.repository.binary import copy_rows
 from ledger.repository.driver import driver
+from ledger.repository.packed_accounts import PACKED_ACCOUNT, packed_accounts
 
 _COLUMNS = tuple(field.name for field in fields(Account))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM account"  # noqa: S608  # our own column names
@@ -60,7 +61,6 @@ _UPDATE = f"""
 UPDATE account AS a SET {", ".join(f"{name} = n.{name}" for name in _MOVING if name != "id")}
 FROM moved_account AS n WHERE a.id = n.id
 """  # noqa: S608  # our own column names
-_moving_of = attrgetter(*_MOVING)
 
 
 async def insert_account(session: AsyncSession, account_id: UUID, *, now: datetime) -> bool:
@@ -111,8 +111,7 @@ async def update_accounts(session: AsyncSession, accounts: Sequence[Account]) ->
     async with driver(session) as connection:
         await connection.execute(_STAGING)
         await connection.execute("DELETE FROM moved_account")
-        records = [_moving_of(account) for account in accounts]
-        await connection.copy_records_to_table("moved_account", columns=tuple(_MOVING), records=records)
+        await copy_rows(connection, "moved_account", columns=PACKED_ACCOUNT, rows=packed_accounts(accounts))
         await connection.execute(_UPDATE)
 
 

@@ -4,7 +4,7 @@ The driver encodes cell by cell, with a call for each; most cells of a batch are
 side with a fixed width, and are packed together here.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
@@ -22,7 +22,7 @@ _bigint: Final = Struct(">iq").pack
 _integer: Final = Struct(">ii").pack
 
 
-async def copy_rows(connection: Any, table: str, *, columns: Sequence[str], rows: Sequence[bytes]) -> None:
+async def copy_rows(connection: Any, table: str, *, columns: Sequence[str], rows: Iterable[bytes]) -> None:
     """COPY rows that are packed already; each begins with the number of its columns."""
 
     async def source() -> AsyncIterator[bytes]:

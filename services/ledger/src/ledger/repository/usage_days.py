@@ -6,7 +6,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger.domain.usage_days import DayKey, Days, DaySums
-from ledger.repository.driver import NOBODY, driver
+from ledger.repository.binary import copy_rows
+from ledger.repository.driver import driver
+from ledger.repository.packed_days import PACKED_DAY, packed_days
 
 _COLUMNS: Final = (*DayKey._fields, *DaySums._fields)
 _NAMES: Final = ", ".join(_COLUMNS)
@@ -42,12 +44,7 @@ async def add_usage_days(session: AsyncSession, days: Days) -> None:
         await connection.execute(_STAGING)
         # What an earlier batch of the same transaction left.
         await connection.execute("DELETE FROM arriving_day")
-        records = [
-            (*key[:4], project_id or NOBODY, api_key_id or NOBODY, user_id or NOBODY, *sums)
-            for key, sums in days.items()
-            for project_id, api_key_id, user_id in [key[4:]]
-        ]
-        await connection.copy_records_to_table("arriving_day", columns=_COLUMNS, records=records)
+        await copy_rows(connection, "arriving_day", columns=PACKED_DAY, rows=packed_days(days))
         await connection.execute(_ADD)
 
 
