@@ -31,20 +31,22 @@ def published(plan_id: str) -> PlanPublished:
 
 
 @pytest.mark.parametrize(
-    ("plan_id", "tokens", "policy", "rate_nano", "renewal"),
+    ("plan_id", "price_minor", "tokens", "rate_nano"),
     [
-        ("free", 100_000, "block", None, "ledger"),
-        ("pro", 2_000_000, "bill", 20_000_000, "subscription"),
-        ("enterprise", 10_000_000, "bill", 15_000_000, "subscription"),
+        ("free", 0, 100_000, None),
+        ("pro", 2_900, 2_000_000, 20_000_000),
+        ("enterprise", 9_900, 10_000_000, 15_000_000),
     ],
 )
 def test_token_plans_are_published_as_they_were_asked_for(
-    plan_id: str, tokens: int, policy: str, rate_nano: int | None, renewal: str
+    plan_id: str, price_minor: int, tokens: int, rate_nano: int | None
 ) -> None:
     plan = published(plan_id)
+    policy, renewal = ("block", "ledger") if rate_nano is None else ("bill", "subscription")
 
     (allowance,) = plan.allowances
     overage = plan.terms.overage
+    assert load_catalogue(EXAMPLE).plans[plan_id].price_minor == price_minor
     assert (allowance.unit, allowance.amount, allowance.valid_days) == ("token", tokens, None)
     assert (overage.policy, overage.nano_per_1k_tokens, plan.renewal) == (policy, rate_nano, renewal)
 
@@ -52,9 +54,11 @@ def test_token_plans_are_published_as_they_were_asked_for(
 def test_bundles_fair_use_and_pay_per_use_are_there() -> None:
     catalogue = load_catalogue(EXAMPLE)
 
-    assert sorted(one.requests for one in catalogue.bundles.values() if one.requests and not one.only_with) == [10, 25]
-    assert [(one.amount, one.then) for one in published("unlimited").soft_limits] == [
-        (200, "throttle"),
+    calls = {name: one.requests for name, one in catalogue.bundles.items() if one.requests and not one.only_with}
+    assert calls == {"bundle_10": 10, "bundle_25": 25}
+    assert [(one.amount, one.then) for one in published("subscription_unlimited").soft_limits] == [
+        (200, "warn"),
+        (500, "throttle"),
         (1_000, "block"),
     ]
     pay = published("pay_per_use")
@@ -67,7 +71,7 @@ def test_nothing_of_the_example_can_make_a_loss_and_plans_earn_half_typically() 
     found = {one.offer_id: one for one in margins(load_catalogue(EXAMPLE), BOOK, at=AT)}
 
     assert not [one.offer_id for one in found.values() if one.is_loss]
-    for plan_id in ("pro", "enterprise", "unlimited"):
+    for plan_id in ("pro", "enterprise", "subscription_unlimited"):
         assert all((one.typical_bps or 0) >= 5_000 for one in found[plan_id].margins), plan_id
 
 
@@ -78,7 +82,7 @@ def test_a_service_does_not_start_with_an_offer_that_can_make_a_loss(tmp_path: P
     book.write_text(BOOK_PATH.read_text())
 
     refuse_losses(checked(load_catalogue(EXAMPLE), book, at=AT))
-    with pytest.raises(CatalogueError, match="calls_25: can make a loss"):
+    with pytest.raises(CatalogueError, match="bundle_25: can make a loss"):
         refuse_losses(checked(load_catalogue(dear), book, at=AT))
     with pytest.raises(CatalogueError, match="cannot be computed"):
         checked(load_catalogue(EXAMPLE), tmp_path / "nowhere.toml", at=AT)
@@ -115,11 +119,11 @@ def test_a_plan_that_bills_tokens_below_their_cost_is_a_loss() -> None:
         (('renewal = "ledger"', 'renewal = "never"'), "plans.free.renewal"),
         (("hundredths = 500", "hundredths = -1"), "plans.free.terms.weights.0.hundredths"),
         (("concurrency = 2", "member_concurrency = 0"), "plans.free.limits.member_concurrency"),
-        (('price = "49"', 'price = "49"\nper_seat = true'), "plans.pro.*seats"),
-        (('price = "49"', 'price = "49"\nprices = { jpy = "4900" }'), "plans.pro.prices.jpy"),
-        (('price = "49"', 'price = "49"\nprices = { eur = "0.10" }'), "plans.pro.*0.50"),
-        (('price = "49"', 'price = "49"\ngrace = { days = -1 }'), "plans.pro.grace.days"),
-        (('then = "block"', 'then = "shout"'), "plans.unlimited.soft_limits.1.then"),
+        (('price = "29"', 'price = "29"\nper_seat = true'), "plans.pro.*seats"),
+        (('price = "29"', 'price = "29"\nprices = { jpy = "2900" }'), "plans.pro.prices.jpy"),
+        (('price = "29"', 'price = "29"\nprices = { eur = "0.10" }'), "plans.pro.*0.50"),
+        (('price = "29"', 'price = "29"\ngrace = { days = -1 }'), "plans.pro.grace.days"),
+        (('then = "block"', 'then = "shout"'), "plans.subscription_unlimited.soft_limits.2.then"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], field: str) -> None:
