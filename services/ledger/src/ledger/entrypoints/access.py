@@ -32,7 +32,7 @@ To = Annotated[Moment | None, Query(alias="to", description="before; RFC 3339 wi
 Model = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-def account_of(caller: CallerDep, account_id: AccountParameter = None) -> UUID:
+async def account_of(caller: CallerDep, account_id: AccountParameter = None) -> UUID:
     """The account that a route speaks of."""
     if account_id is not None and account_id != caller.account_id and not caller.operator:
         raise OtherAccountError("Only operators may look at other accounts.", field="account_id")
@@ -42,7 +42,7 @@ def account_of(caller: CallerDep, account_id: AccountParameter = None) -> UUID:
 AccountDep = Annotated[UUID, Depends(account_of)]
 
 
-def database_of(request: Request) -> Database:
+async def database_of(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
@@ -50,7 +50,7 @@ def database_of(request: Request) -> Database:
 DatabaseDep = Annotated[Database, Depends(database_of)]
 
 
-def now_of(request: Request) -> datetime:
+async def now_of(request: Request) -> datetime:
     now: datetime = request.app.state.clock.now()
     return now
 
@@ -58,7 +58,7 @@ def now_of(request: Request) -> datetime:
 NowDep = Annotated[datetime, Depends(now_of)]
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """A misspelt filter would otherwise answer with everything."""
     dependant = getattr(request.scope.get("route"), "dependant", None)
     if dependant is None:
@@ -94,7 +94,7 @@ class Subject:
     model: str | None
 
 
-def subject_of(
+async def subject_of(
     *,
     caller: CallerDep,
     account_id: AccountDep,
@@ -127,7 +127,7 @@ async def subject_or_shared(
     """Of a shared project whoever sees their own account's money sees what was used, not by whom."""
     if shared_project_id is None:
         return subject
-    may_see_money(caller)
+    await may_see_money(caller)
     for name in ("account_id", "user_id", "api_key_id", "project_id"):
         if name in request.query_params:
             raise WindowError("is not told of a project that is shared", field=name)
@@ -141,13 +141,13 @@ async def subject_or_shared(
 SharedSubjectDep = Annotated[Subject, Depends(subject_or_shared)]
 
 
-def may_see_money(caller: CallerDep) -> Caller:
+async def may_see_money(caller: CallerDep) -> Caller:
     if only_user(caller) is not None:
         raise RoleError("Owners, admins and developers see the account's money; you see your own calls.")
     return caller
 
 
-def may_change_money(caller: CallerDep) -> Caller:
+async def may_change_money(caller: CallerDep) -> Caller:
     if caller.role not in ("owner", "admin"):
         raise RoleError("Owners and admins may do this.")
     return caller
@@ -157,7 +157,7 @@ MoneyReader = Annotated[Caller, Depends(may_see_money)]
 MoneyWriter = Annotated[Caller, Depends(may_change_money)]
 
 
-def admin_of(caller: CallerDep) -> Caller:
+async def admin_of(caller: CallerDep) -> Caller:
     if not caller.operator and caller.role not in ("owner", "admin"):
         raise RoleError("Owners and admins may see this.")
     return caller

@@ -40,7 +40,7 @@ def build_router(exporting: Exporting) -> APIRouter:
     ) -> StreamingResponse:
         first, last = window(starts_at, ends_at, now=now, default=timedelta(days=30), most=MOST)
         if what == "transactions":
-            may_see_money(caller)
+            await may_see_money(caller)
             movements = TransferFilter(account_id=account_id, booked_from=first, booked_to=last)
             parts = exporting.transactions(movements, file_format=form, shape=transaction_row)
         else:

@@ -18,7 +18,7 @@ from ledger.schemas.requests import RequestExplained, RequestSummary
 from ledger.service.reading import Reading
 
 
-def request_filter(
+async def request_filter(
     *,
     subject: SubjectDep,
     admitted_from: From = None,

@@ -30,7 +30,7 @@ _DAY: Final = timedelta(days=1)
 Groups = Annotated[list[Group] | None, Query(description="one row for each; may be given several times")]
 
 
-def usage_query(
+async def usage_query(
     *,
     subject: SharedSubjectDep,
     now: NowDep,

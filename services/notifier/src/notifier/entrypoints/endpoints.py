@@ -27,7 +27,7 @@ from notifier.service.endpoints import list_endpoints as endpoints_of
 router = APIRouter(prefix="/notifications/endpoints", tags=["endpoints"])
 
 
-def _manager(caller: CallerDep) -> Caller:
+async def _manager(caller: CallerDep) -> Caller:
     if caller.role not in ("owner", "admin"):
         raise RoleError(f"The role {caller.role} does not manage endpoints.")
     return caller

@@ -35,16 +35,16 @@ class Parts:
     bounce_token: SecretStr | None
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _reader(caller: CallerDep) -> Reader:
+async def _reader(caller: CallerDep) -> Reader:
     return Reader.of(user_id=caller.user_id, account_id=caller.account_id, role=caller.role)
 
 
-def _language(accept_language: Annotated[str | None, Header(max_length=200)] = None) -> str:
+async def _language(accept_language: Annotated[str | None, Header(max_length=200)] = None) -> str:
     """The first of the wanted languages that is shipped."""
     wanted = [part.partition(";")[0].strip().lower()[:2] for part in (accept_language or "").split(",")]
     return next((language for language in wanted if language in LANGUAGES), LANGUAGES[0])
