@@ -30,17 +30,17 @@ async def latency_figures(measured: Measured, say: Say) -> list[Figure]:
 
 
 async def _one(sdk: anthropic.AsyncAnthropic, http: httpx2.AsyncClient) -> float:
-    before = await _balance(http)
+    before = await balance_of(http)
     await sdk.messages.create(
         model="claude-sonnet-4-6", max_tokens=256, messages=[{"role": "user", "content": "How late is the balance?"}]
     )
     ended = time.perf_counter()
-    while await _balance(http) == before:
+    while await balance_of(http) == before:
         if time.perf_counter() - ended > 10:
             raise RuntimeError("a charge was not in the balance after 10 s")
     return time.perf_counter() - ended
 
 
-async def _balance(http: httpx2.AsyncClient) -> Decimal:
+async def balance_of(http: httpx2.AsyncClient) -> Decimal:
     answer = await http.get("/ledger/balance")
     return Decimal(answer.raise_for_status().json()["available_credits"])
