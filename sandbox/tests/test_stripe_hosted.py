@@ -61,6 +61,21 @@ async def test_an_invoice_has_a_page_and_a_pdf(stripe_client):
     assert b"$29.00" in document.content
 
 
+async def test_an_invoice_that_was_declined_is_paid_on_its_page(stripe_client, stripe_server):
+    v1 = stripe_client.v1
+    subscription = await subscribed(v1)
+    stripe_server.control(f"/sandbox/subscriptions/{subscription.id}/renew", {"outcome": "failed"})
+    (invoice,) = (await v1.invoices.list_async({"subscription": subscription.id, "status": "open"})).data
+
+    shown = httpx2.get(invoice.hosted_invoice_url)
+    paid = httpx2.post(invoice.hosted_invoice_url, follow_redirects=True)
+
+    assert ">Pay</button>" in shown.text
+    assert ">Pay</button>" not in paid.text
+    assert (await v1.invoices.retrieve_async(invoice.id)).status == "paid"
+    assert (await v1.subscriptions.retrieve_async(subscription.id)).status == "active"
+
+
 @pytest.mark.parametrize(("action", "status"), [("yes", "succeeded"), ("no", "requires_payment_method")])
 async def test_the_banks_question_is_answered_on_its_page(stripe_client, action, status):
     intent = await stripe_client.v1.payment_intents.create_async(

@@ -10,7 +10,8 @@ from starlette.routing import Route
 
 from sandbox.stripe.errors import MissingError, StripeError
 from sandbox.stripe.money import written
-from sandbox.stripe.objects.cycles import after_collection
+from sandbox.stripe.objects.cards import SUCCEEDED
+from sandbox.stripe.objects.cycles import after_collection, finish_cycle
 from sandbox.stripe.objects.intents import authenticate
 from sandbox.stripe.objects.invoices import arrived
 from sandbox.stripe.objects.setup_intents import authenticate_setup
@@ -36,6 +37,9 @@ def hosted_routes(workshop: Workshop) -> list[Route]:
     async def show_invoice(request: Request) -> Response:
         return _answered(workshop, lambda work: _invoice(work.get("invoice", request.path_params["id"])))
 
+    async def pay_invoice(request: Request) -> Response:
+        return _answered(workshop, lambda work: _paid(work, work.get("invoice", request.path_params["id"])))
+
     async def show_pdf(request: Request) -> Response:
         kind = request.url.path.split("/")[1]
         return _answered(workshop, lambda work: _pdf(work.get(kind, request.path_params["id"])))
@@ -51,6 +55,7 @@ def hosted_routes(workshop: Workshop) -> list[Route]:
         Route("/portal/{id}", show_portal, methods=["GET"]),
         Route("/portal/{id}", change, methods=["POST"]),
         Route("/invoice/{id}", show_invoice, methods=["GET"]),
+        Route("/invoice/{id}", pay_invoice, methods=["POST"]),
         Route("/invoice/{id}/pdf", show_pdf, methods=["GET"]),
         Route("/credit_note/{id}/pdf", show_pdf, methods=["GET"]),
         Route("/authenticate/{id}", ask, methods=["GET"]),
@@ -117,11 +122,19 @@ def _invoice(invoice: Json) -> Response:
         for line in invoice["lines"]["data"]
     )
     total = written(invoice["total"], currency=invoice["currency"])
+    button = '<form method="post"><button class="button">Pay</button></form>' if invoice["status"] == "open" else ""
     return _page(
         f"Invoice {invoice['number'] or 'draft'}",
         f'<ul class="items">{lines}</ul><p class="total"><span>{escape(invoice["status"])}</span>'
-        f'<strong>{total}</strong></p><p><a href="/invoice/{invoice["id"]}/pdf">PDF</a></p>',
+        f'<strong>{total}</strong></p>{button}<p><a href="/invoice/{invoice["id"]}/pdf">PDF</a></p>',
     )
+
+
+def _paid(work: Work, invoice: Json) -> Response:
+    """The customer is there and pays: whatever their bank asks, they answer."""
+    if invoice["status"] == "open":
+        finish_cycle(work, invoice, outcome=SUCCEEDED)
+    return RedirectResponse(f"/invoice/{invoice['id']}", status_code=303)
 
 
 def _pdf(body: Json) -> Response:
