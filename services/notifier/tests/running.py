@@ -15,6 +15,7 @@ from uuid import UUID
 
 import httpx2
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from contracts.event import Event
 from contracts.notifier import DeliveryFailed
@@ -22,6 +23,7 @@ from kit.database import Database
 from kit.producer import Producer
 from kit.testing import Signer
 from notifier.app import create_app
+from notifier.cli import app as cli
 from notifier.settings import NotifierSettings
 from sandbox.fixtures_outside import Mailbox
 from sandbox.testing import KafkaRecords
@@ -75,12 +77,22 @@ class Surroundings:
         return await asyncio.to_thread(self.mailbox.message, mail["id"])
 
     def environment(self, **changed: Any) -> dict[str, str]:
-        """The settings as a process of its own wants them."""
-        shared = {"environment", "kafka_bootstrap", "public_url", "auth_url"}
+        """The settings as a process of its own wants them; those that are None are left out."""
+        shared = {"environment", "kafka_bootstrap", "public_url", "auth_url", "billing_url"}
         return {
             f"FAREGATE_{'' if name in shared else 'NOTIFIER_'}{name.upper()}": str(value)
             for name, value in {**self.settings, **changed}.items()
+            if value is not None
         }
+
+    async def command(self, *arguments: str, **changed: Any) -> tuple[int, str]:
+        """`python -m notifier` with these arguments, in this process: exit code and what it said.
+
+        What a notifier in this process logs meanwhile stands among it.
+        """
+        environment = self.environment(**changed)
+        done = await asyncio.to_thread(CliRunner().invoke, cli, list(arguments), env=environment)
+        return done.exit_code, done.output
 
 
 @dataclass(frozen=True)
