@@ -10,6 +10,7 @@ from contracts.money import AccountState
 from contracts.terms import Budget
 
 Role = Literal["owner", "admin", "developer", "user"]
+SignInWay = Literal["password", "magic-link", "identity", "passkey", "program", "issuer"]
 
 
 class AccountCreated(Event):
@@ -138,7 +139,11 @@ class SessionRevoked(Event):
 
 
 class MessageRequested(Event):
-    """Auth wants a mail sent; the notifier asks auth for address and link when it sends."""
+    """Auth wants a mail sent; the notifier asks auth for address and link when it sends.
+
+    `way` is how somebody signed in, where the mail is about that: `identity` is another provider's account, `program`
+    one that the user let in, `issuer` one whose tokens are exchanged for ours.
+    """
 
     type: ClassVar[str] = "auth.message-requested.v1"
     key_fields: ClassVar[tuple[str, ...]] = ("message_id",)
@@ -146,3 +151,4 @@ class MessageRequested(Event):
     message_id: UUID
     kind: str
     user_id: UUID | None = None
+    way: SignInWay | None = None

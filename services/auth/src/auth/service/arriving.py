@@ -58,6 +58,7 @@ async def finish_arrival(
         account_id=account_id,
         device=arrival.device,
         network=arrival.network,
+        way=arrival.way,
         signer=signer,
         clock=clock,
     )

@@ -221,6 +221,7 @@ class Exchange:
                 account_id=access.account_id,
                 device=device,
                 network=self.network,
+                way="issuer",
                 signer=signer,
                 clock=self.clock,
             )

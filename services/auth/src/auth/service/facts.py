@@ -16,6 +16,7 @@ from contracts.auth import (
     ProjectChanged,
     ProjectShareChanged,
     SessionRevoked,
+    SignInWay,
     UserChanged,
 )
 from kit.ids import fact_id
@@ -127,7 +128,14 @@ def session_revoked(session: Session, *, now: datetime) -> SessionRevoked:
     )
 
 
-def message_requested(message_id: UUID, *, kind: str, user_id: UUID | None, now: datetime) -> MessageRequested:
+def message_requested(
+    message_id: UUID, *, kind: str, user_id: UUID | None, way: SignInWay | None, now: datetime
+) -> MessageRequested:
     return MessageRequested(
-        id=fact_id(MessageRequested.type, message_id), time=now, message_id=message_id, kind=kind, user_id=user_id
+        id=fact_id(MessageRequested.type, message_id),
+        time=now,
+        message_id=message_id,
+        kind=kind,
+        user_id=user_id,
+        way=way,
     )

@@ -11,18 +11,25 @@ from auth.errors import LinkUsedError, TooManyAttemptsError
 from auth.repository import accounts, messages, users
 from auth.service import facts
 from auth.service.limits import Limits, MailPurpose
+from contracts.auth import SignInWay
 from kit import outbox
 from kit.clock import Clock
 from kit.ids import uuid7
 
 
 async def request_message(
-    session: AsyncSession, kind: MessageKind, *, user_id: UUID | None, clock: Clock, subject_id: UUID | None = None
+    session: AsyncSession,
+    kind: MessageKind,
+    *,
+    user_id: UUID | None,
+    clock: Clock,
+    subject_id: UUID | None = None,
+    way: SignInWay | None = None,
 ) -> UUID:
     """Ask for a mail; the event holds neither address nor link."""
     message, now = Message(uuid7(clock), kind, user_id, subject_id), clock.now()
     await messages.insert_message(session, message, now=now)
-    await outbox.add(session, facts.message_requested(message.id, kind=kind, user_id=user_id, now=now))
+    await outbox.add(session, facts.message_requested(message.id, kind=kind, user_id=user_id, way=way, now=now))
     return message.id
 
 

@@ -20,7 +20,7 @@ from auth.errors import UnknownSessionError, WrongCredentialsError
 from auth.repository import accounts, sessions
 from auth.service import audit, facts
 from auth.service.messages import request_message
-from contracts.auth import SessionRevoked
+from contracts.auth import SessionRevoked, SignInWay
 from kit import outbox
 from kit.clock import Clock
 from kit.ids import uuid7
@@ -62,12 +62,13 @@ async def open_session(
     account_id: UUID,
     device: str,
     network: str,
+    way: SignInWay | ForProgram,
     signer: TokenSigner,
     clock: Clock,
-    program: ForProgram | None = None,
 ) -> SignedIn:
     """A new session with its first tokens; a program's is bounded by its scope."""
     now, session_id = clock.now(), uuid7(clock)
+    program = way if isinstance(way, ForProgram) else None
     access = await accounts.find_access(session, user_id=user_id, account_id=account_id)
     if access is None:
         raise WrongCredentialsError("Address or password is wrong.")
@@ -90,7 +91,8 @@ async def open_session(
     familiar = await sessions.knows_place(session, user_id, device=device, network=network)
     await sessions.insert_session(session, opened)
     if not familiar:
-        await request_message(session, "new-sign-in", user_id=user_id, subject_id=session_id, clock=clock)
+        told: SignInWay = "program" if isinstance(way, ForProgram) else way
+        await request_message(session, "new-sign-in", user_id=user_id, subject_id=session_id, way=told, clock=clock)
     actor = Actor(kind="user", user_id=user_id, network=network)
     await audit.record(session, "session.opened", by=actor, target=("user", user_id), clock=clock)
     await sessions.insert_refresh_token(session, _hash(refresh_token), session_id=session_id, now=now)

@@ -78,6 +78,7 @@ async def finish_sign_in(
         account_id=account_id,
         device=device,
         network=attempt.network,
+        way="password",
         signer=signer,
         clock=clock,
     )

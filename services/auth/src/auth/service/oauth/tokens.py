@@ -116,9 +116,9 @@ async def _open(
             account_id=found.account_id,
             device=asking.device,
             network=asking.network,
+            way=ForProgram(asking.client.id, found.scope),
             signer=asking.signer,
             clock=clock,
-            program=ForProgram(asking.client.id, found.scope),
         )
     except WrongCredentialsError:
         # The user left the account between the consent and now.
