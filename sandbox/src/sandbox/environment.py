@@ -114,6 +114,7 @@ class Environments:
                 return {
                     "FAREGATE_NOTIFIER_SMTP_HOST": HOST,
                     "FAREGATE_NOTIFIER_SMTP_PORT": str(self.addresses.smtp),
+                    "FAREGATE_BILLING_URL": self.addresses.url("billing"),
                 }
             case _:
                 return {}

@@ -43,6 +43,7 @@ def surround(
             "kafka_bootstrap": stack.kafka_bootstrap,
             "public_url": PUBLIC_URL,
             "auth_url": auth.url,
+            "billing_url": auth.url,
             "port": 8084,
             "database_url": database_url,
             "service_secret": SECRET,

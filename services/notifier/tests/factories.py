@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from contracts.auth import ApiKeyChanged, MessageRequested, UserChanged
+from contracts.auth import ApiKeyChanged, MessageRequested, SignInWay, UserChanged
 from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
 from contracts.gateway import CallsRefused, ProviderStateChanged
 from contracts.ledger import MarginFell, PeriodClosed, ReconciliationDiffered, ThresholdCrossed
@@ -54,8 +54,12 @@ def calls_refused(
     )
 
 
-def message_requested(message_id: UUID, *, kind: str = "verify-email", user_id: UUID | None = None) -> MessageRequested:
-    return MessageRequested(id=uuid4(), time=_now(), message_id=message_id, kind=kind, user_id=user_id or uuid4())
+def message_requested(
+    message_id: UUID, *, kind: str = "verify-email", user_id: UUID | None = None, way: SignInWay | None = None
+) -> MessageRequested:
+    return MessageRequested(
+        id=uuid4(), time=_now(), message_id=message_id, kind=kind, user_id=user_id or uuid4(), way=way
+    )
 
 
 def user_deleted(user_id: UUID) -> UserChanged:

@@ -1,4 +1,4 @@
-"""Auth's internal routes over real HTTP, with people that a test names."""
+"""Auth's internal routes over real HTTP, with people that a test names, and billing's for the pages of payments."""
 
 import asyncio
 import socket
@@ -27,6 +27,7 @@ class StandInAuth:
         self.gate.set()
         self._members: dict[tuple[UUID, str], list[dict[str, str]]] = {}
         self._messages: dict[UUID, dict[str, str | None]] = {}
+        self.payment_pages: dict[str, str] = {}
 
     def account(self, *addresses: str, locale: str = "en") -> UUID:
         """An account whose owners have these addresses."""
@@ -63,6 +64,7 @@ class StandInAuth:
                 Route("/internal/service-tokens", self._issue, methods=["POST"]),
                 Route("/internal/accounts/{id:uuid}/recipients", self._recipients),
                 Route("/internal/messages/{id:uuid}", self._message),
+                Route("/internal/accounts/{id:uuid}/payments/{payment}/page", self._page),
             ]
         )
 
@@ -70,7 +72,7 @@ class StandInAuth:
         body = await request.json()
         if self.away:
             return Response(status_code=503)
-        if body != {"service": "notifier", "secret": SECRET, "audience": "auth"}:
+        if body.pop("audience") not in ("auth", "billing") or body != {"service": "notifier", "secret": SECRET}:
             return Response(status_code=401)
         return JSONResponse({"access_token": TOKEN, "expires_in": 300})
 
@@ -88,6 +90,11 @@ class StandInAuth:
             return refusal
         message = self._messages.get(request.path_params["id"])
         return Response(status_code=404) if message is None else JSONResponse(message)
+
+    async def _page(self, request: Request) -> Response:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        return JSONResponse({"url": self.payment_pages.get(request.path_params["payment"])})
 
     def _refusal(self, request: Request) -> Response | None:
         if self.away:

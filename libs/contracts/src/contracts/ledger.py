@@ -76,7 +76,7 @@ class BalanceChanged(Event):
 class ThresholdCrossed(Event):
     """No more than the level's share of `base` is left; once per level and arming (money.md 25).
 
-    `at` is the figure of a level that the account chose itself: percent left, credits left, days until empty.
+    `at` is the figure of a level that the account chose itself: percent left, nano-credits left, days until empty.
     `overage_ceiling` comes twice in a period: near the ceiling, with something `available` below it, and at it.
     """
 

@@ -14,6 +14,7 @@ from billing.entrypoints.events import build_consumer
 from billing.entrypoints.http import (
     aliases,
     checkout,
+    internal,
     offers,
     operator,
     pages,
@@ -53,6 +54,7 @@ ROUTERS = (
     operator.router,
     webhooks.router,
     aliases.router,
+    internal.router,
     pages.router,
 )
 

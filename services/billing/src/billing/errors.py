@@ -87,6 +87,10 @@ class UnknownInvoiceError(NotFoundError):
     code = "unknown_invoice"
 
 
+class ServiceForbiddenError(ForbiddenError):
+    code = "service_not_allowed"
+
+
 class ReturnAddressError(InvalidError):
     """A page that we would send the buyer to is not one of ours."""
 

@@ -12,6 +12,7 @@ from kit.service import Service
 from kit.tokens import KeySource
 from notifier.adapters.chat import Chats
 from notifier.adapters.directory import Directory
+from notifier.adapters.inside import Inside
 from notifier.adapters.keys import AddressHashes, UnsubscribeLinks
 from notifier.adapters.mail import Mailer, SmtpServer
 from notifier.adapters.outward import Outward
@@ -21,7 +22,8 @@ from notifier.domain.delivering import Patience
 from notifier.domain.endpoints import PushPatience
 from notifier.domain.samples import SAMPLES
 from notifier.entrypoints import bounces, endpoints, feed, operators, preferences, stream, unsubscribing
-from notifier.entrypoints.events import build_consumer
+from notifier.entrypoints.events import Heard, build_consumer
+from notifier.entrypoints.keeper import Keeper
 from notifier.entrypoints.live import LiveFeeds
 from notifier.entrypoints.parts import Parts
 from notifier.entrypoints.worker import DeliveryWorker, mailing, pushing, watch_backlog
@@ -30,6 +32,7 @@ from notifier.service.endpoints import Endpoints
 from notifier.service.noticing.accounts import Notices
 from notifier.service.noticing.operators import OperatorNotices
 from notifier.service.noticing.queue import NoticeQueue
+from notifier.service.noticing.subscriptions import SubscriptionNotices
 from notifier.service.planning import Planning
 from notifier.service.pushing import Pusher
 from notifier.service.sending import People, Sender
@@ -67,9 +70,15 @@ def create_app(settings: NotifierSettings, keys: KeySource | None = None) -> Fas
         live.wake()
 
     queue = NoticeQueue(clock=service.clock)
-    service.consumer = build_consumer(Notices(queue), OperatorNotices(queue), group=settings.consumer_group, wake=wake)
+    subscriptions = SubscriptionNotices(queue, clock=service.clock)
+    heard = Heard(Notices(queue), subscriptions, OperatorNotices(queue))
+    service.consumer = build_consumer(heard, group=settings.consumer_group, wake=wake)
+    keeper = Keeper(
+        service.database, subscriptions=subscriptions, keep_days=settings.keep_days, clock=service.clock, wake=wake
+    )
     service.background |= {name: worker.run for name, worker in workers.items()}
     service.background |= {"live feeds": live.run, "backlog": partial(watch_backlog, service.database, service.clock)}
+    service.background["keeper"] = keeper.run
     parts = Parts(
         database=service.database,
         clock=service.clock,
@@ -107,7 +116,7 @@ def _outside(settings: NotifierSettings) -> Outside:
 def _workers(service: Service, settings: NotifierSettings, outside: Outside) -> dict[str, DeliveryWorker]:
     """Mails and endpoints have slots of their own: a slow endpoint holds up no mail."""
     database, clock = service.database, service.clock
-    people = Directory(settings.auth_url, http=service.http, tokens=service.service_tokens())
+    people = _directory(service, settings)
     mails = Deliveries(
         clock=clock, patience=Patience(give_up_after_s=settings.give_up_after_s), lease_s=settings.lease_s
     )
@@ -134,6 +143,13 @@ def _workers(service: Service, settings: NotifierSettings, outside: Outside) -> 
             database=database, deliveries=targets, attempt=pushing(database, pusher), slots=settings.endpoint_slots
         ),
     }
+
+
+def _directory(service: Service, settings: NotifierSettings) -> Directory:
+    tokens = service.service_tokens()
+    auth = Inside("auth", settings.auth_url, http=service.http, tokens=tokens)
+    billing = settings.billing_url
+    return Directory(auth, Inside("billing", billing, http=service.http, tokens=tokens) if billing else None)
 
 
 def create_endpoints(settings: NotifierSettings, outside: Outside | None = None, *, clock: Clock) -> Endpoints:

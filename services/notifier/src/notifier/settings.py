@@ -17,6 +17,8 @@ def _mail_address(value: str) -> str:
 
 
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
+KEPT_FOR_REPLAY_DAYS = 91
+"""Endpoints may ask for what they missed in the last 90 days."""
 OrUnset = BeforeValidator(lambda value: value or None)
 """An empty variable is an unset one."""
 
@@ -30,6 +32,7 @@ class NotifierSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="FAREGATE_NOTIFIER_", hide_input_in_errors=True)
 
     port: int = Field(8084, ge=1, le=65535)
+    billing_url: Annotated[str | None, OrUnset] = Field(None, validation_alias="FAREGATE_BILLING_URL")
     database_url: SecretStr
     service_secret: SecretStr
     smtp_host: str
@@ -51,6 +54,7 @@ class NotifierSettings(ServiceSettings):
     delivery_slots: int = Field(8, ge=1)
     lease_s: float = Field(60.0, gt=0)
     give_up_after_s: float = Field(86_400.0, gt=0)
+    keep_days: int = Field(400, ge=KEPT_FOR_REPLAY_DAYS)
 
     def secret(self) -> str:
         """What the keys for links, hashes of addresses and sealed endpoints are derived from."""

@@ -67,6 +67,58 @@ async def test_a_mail_says_what_happened_and_links_to_the_offers(
         assert "http://127.0.0.1:8080/billing/offers" in form
 
 
+@pytest.mark.parametrize("reason", ["authentication_required", "card_declined"])
+async def test_a_mail_about_a_payment_leads_to_that_payment_and_its_link_is_in_no_row(
+    notifier: Notifier, auth: StandInAuth, address: str, reason: str
+) -> None:
+    event = factories.payment_failed(auth.account(address), reason=reason)
+    auth.payment_pages[event.payment_id] = page = f"https://invoice.stripe.example/i/{uuid4().hex}"
+    await notifier.deliver(event)
+
+    mail = await notifier.read((await notifier.mails(address))[0])
+
+    for form in (mail["text"], mail["html"]):
+        assert page in form
+        assert "/billing/offers" not in form
+    assert page not in repr(await notifier.rows("account_id = :account", account=event.account_id))
+
+
+async def test_a_payment_without_a_page_of_its_own_leads_to_the_offers(
+    notifier: Notifier, auth: StandInAuth, address: str
+) -> None:
+    await notifier.deliver(factories.payment_failed(auth.account(address), reason="authentication_required"))
+
+    mail = await notifier.read((await notifier.mails(address))[0])
+
+    assert "your bank asks you then" in mail["text"]
+    assert "http://127.0.0.1:8080/billing/offers" in mail["text"]
+
+
+async def test_a_new_sign_in_is_told_with_its_way(notifier: Notifier, auth: StandInAuth, address: str) -> None:
+    message_id = auth.message(address, kind="new-sign-in")
+
+    await notifier.deliver(factories.message_requested(message_id, kind="new-sign-in", way="passkey"))
+
+    assert "By: a passkey" in (await notifier.read((await notifier.mails(address))[0]))["text"]
+
+
+async def test_a_change_of_plan_that_is_to_come_is_told_and_so_is_its_taking_back(
+    notifier: Notifier, auth: StandInAuth, address: str
+) -> None:
+    account_id, subscription_id = auth.account(address), f"sub_{uuid4().hex}"
+    for version, pending in enumerate((None, "small", None), start=1):
+        changed = factories.subscription_changed(
+            account_id, subscription_id, version=version, plan_id="large", pending_plan_id=pending
+        )
+        await notifier.deliver(changed)
+        await notifier.settled(account_id, "sent", count=version)
+
+    texts = [(await notifier.read(mail))["text"] for mail in await notifier.mails(address, count=3)]
+
+    assert "Your plan will not change to small: you stay with large." in texts[0]
+    assert "Your plan will change from large to small on" in texts[1]
+
+
 async def test_the_first_refusal_is_mailed_once_per_arming_whichever_gateway_states_it(
     notifier: Notifier, auth: StandInAuth, address: str
 ) -> None:

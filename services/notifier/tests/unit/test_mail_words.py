@@ -77,6 +77,19 @@ def test_an_operators_broken_template_is_named(tmp_path: Path) -> None:
         Renderer(public_url="https://faregate.example", folder=tmp_path).check(SAMPLES)
 
 
+@pytest.mark.parametrize(
+    ("level", "at", "words"),
+    [
+        ("percent", "40", "come down to 40 % of what was granted"),
+        ("credits", "2500000000", "down to the 2.5 credits at"),
+    ],
+)
+def test_a_level_that_the_customer_set_is_told_as_it_was_set(level: str, at: str, words: str) -> None:
+    mail = RENDERER.render("credit-low", {**SAMPLES["credit-low"], "level": level, "at": at})
+
+    assert words in mail.text
+
+
 @pytest.mark.parametrize("reason", RefusalReason.__args__)
 def test_every_refusal_is_told_in_words(reason: str) -> None:
     mail = RENDERER.render("calls-refused", {**SAMPLES["calls-refused"], "reason": reason})

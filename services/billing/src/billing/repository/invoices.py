@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,6 +23,18 @@ async def save_invoice(session: AsyncSession, **values: Any) -> None:
 
 async def find_invoice(session: AsyncSession, invoice_id: str) -> InvoiceRow | None:
     return await session.get(InvoiceRow, invoice_id)
+
+
+async def find_page(session: AsyncSession, account_id: UUID, payment_id: str) -> str | None:
+    """Where the account's invoice with this payment is shown and paid; one that needed no money stands for itself."""
+    return await session.scalar(
+        select(InvoiceRow.page_url)
+        .where(
+            InvoiceRow.account_id == account_id, or_(InvoiceRow.payment_id == payment_id, InvoiceRow.id == payment_id)
+        )
+        .order_by(InvoiceRow.created_at.desc())
+        .limit(1)
+    )
 
 
 async def list_invoices(session: AsyncSession, account_id: UUID, *, before: Place, limit: int) -> Sequence[InvoiceRow]:

@@ -296,3 +296,9 @@ class AutoTopUpAnswer(ResponseModel):
             last_amount=None if state.last_amount_minor is None else money_text(state.last_amount_minor),
             last_at=last_at,
         )
+
+
+class PaymentPage(ResponseModel):
+    """Whoever has the address may see the invoice and pay it."""
+
+    url: str | None

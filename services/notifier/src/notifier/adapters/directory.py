@@ -1,16 +1,11 @@
-"""Who gets a mail, asked from auth at the moment of sending; nothing of it is kept."""
+"""Who gets a mail, asked from auth, and where it leads, asked from billing."""
 
-from typing import Any, TypeVar
 from uuid import UUID
 
-import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from kit.errors import UnavailableError
-from kit.identity import ServiceTokens
-from notifier.errors import NothingToSendError, TemporaryError
-
-M = TypeVar("M", bound=BaseModel)
+from notifier.adapters.inside import Inside
+from notifier.errors import NothingToSendError
 
 
 class Recipient(BaseModel):
@@ -31,46 +26,34 @@ class _Recipients(BaseModel):
     recipients: list[Recipient]
 
 
-class Directory:
-    """Auth's internal routes for addresses and links."""
+class _Page(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
 
-    def __init__(self, url: str, *, http: httpx2.AsyncClient, tokens: ServiceTokens, timeout_s: float = 5.0) -> None:
-        self._url = url
-        self._http = http
-        self._tokens = tokens
-        self._timeout_s = timeout_s
+    url: str | None
+
+
+class Directory:
+    """Auth's routes for addresses and links, and billing's for the pages of payments, where there is a billing."""
+
+    def __init__(self, auth: Inside, billing: Inside | None) -> None:
+        self._auth = auth
+        self._billing = billing
 
     async def members(self, account_id: UUID, *, role: str) -> list[Recipient]:
         """The people who have this role in an account."""
-        answer = await self._get(f"/internal/accounts/{account_id}/recipients", params={"role": role})
-        return _checked(_Recipients, answer).recipients if answer is not None else []
+        found = await self._auth.get(f"/internal/accounts/{account_id}/recipients", _Recipients, role=role)
+        return found.recipients if found is not None else []
 
     async def message(self, message_id: UUID) -> Recipient:
         """To whom a message of auth's goes, with a link minted by this very question."""
-        answer = await self._get(f"/internal/messages/{message_id}", params={})
-        if answer is None:
+        found = await self._auth.get(f"/internal/messages/{message_id}", Recipient)
+        if found is None:
             raise NothingToSendError("auth knows no such message any more")
-        return _checked(Recipient, answer)
+        return found
 
-    async def _get(self, path: str, *, params: dict[str, str]) -> Any:
-        """The answer's JSON, None for 404. Errors name what happened, never what came."""
-        try:
-            headers = await self._tokens.headers("auth")
-            answer = await self._http.get(f"{self._url}{path}", params=params, headers=headers, timeout=self._timeout_s)
-            if answer.status_code == 404:
-                return None
-            answer.raise_for_status()
-            return answer.json()
-        except UnavailableError as error:
-            raise TemporaryError("auth gives no service token") from error
-        except httpx2.HTTPStatusError as error:
-            raise TemporaryError(f"auth answered {error.response.status_code}") from error
-        except (httpx2.HTTPError, ValueError) as error:
-            raise TemporaryError(f"auth does not answer: {type(error).__name__}") from error
-
-
-def _checked(shape: type[M], answer: Any) -> M:
-    try:
-        return shape.model_validate(answer)
-    except ValidationError:
-        raise TemporaryError("auth's answer has not the agreed shape") from None
+    async def payment_page(self, account_id: UUID, payment_id: str) -> str | None:
+        """Where a payment is made, or confirmed; not every payment has such a page."""
+        if self._billing is None:
+            return None
+        found = await self._billing.get(f"/internal/accounts/{account_id}/payments/{payment_id}/page", _Page)
+        return found.url if found is not None else None

@@ -85,3 +85,6 @@ class _Nobody:
 
     async def message(self, message_id: UUID) -> Recipient:
         raise NothingToSendError("an example is no message of auth's")
+
+    async def payment_page(self, account_id: UUID, payment_id: str) -> str | None:
+        return None

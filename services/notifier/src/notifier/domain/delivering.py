@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from contracts.billing import SubscriptionChanged
 from notifier.domain.choosing import Later
 from notifier.domain.endpoints import MAIL
 from notifier.domain.kinds import KINDS, Audience, Priority
@@ -120,22 +119,3 @@ class Patient(Protocol):
     def delay_s(self, attempts: int, *, jitter: float) -> float: ...
 
     def ends(self, attempts: int, trying_since: datetime, *, next_attempt_at: datetime) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownSubscription:
-    """What was last known of a subscription."""
-
-    version: int
-    plan_id: str
-    status: str
-    cancel_at_period_end: bool
-
-    def worth_telling(self, now: SubscriptionChanged) -> bool:
-        """A new period alone is no news: its payment is mailed anyway."""
-        was = (self.plan_id, self.status, self.cancel_at_period_end)
-        return was != (now.plan_id, now.status, now.cancel_at_period_end) and now.status not in UNFINISHED
-
-
-UNFINISHED: Final = frozenset({"incomplete", "incomplete_expired"})
-"""Nothing was agreed: the customer left the checkout."""

@@ -44,6 +44,8 @@ class Kind:
     in_feed: bool = True
     may_be_left: bool = False
     """Its mails carry a link that ends them with one click."""
+    links_to_payment: bool = False
+    """Its mails lead to the payment's own page, where it has one."""
     stale_after_s: float | None = None
     """Older facts are not told: a notifier that begins to read a topic would tell its whole past."""
 
@@ -57,6 +59,7 @@ def _account(
     optional: bool = True,
     roles: frozenset[str] = MONEY,
     stale_after_s: float | None = None,
+    links_to_payment: bool = False,
 ) -> Kind:
     return Kind(
         name=name,
@@ -67,6 +70,7 @@ def _account(
         may_be_left=optional,
         roles=roles,
         stale_after_s=stale_after_s,
+        links_to_payment=links_to_payment,
     )
 
 
@@ -121,6 +125,7 @@ _ALL: Final = (
         "Eine Zahlung ist fehlgeschlagen",
         priority=Priority.HIGH,
         optional=False,
+        links_to_payment=True,
     ),
     _account(
         "payment-action",
@@ -128,9 +133,24 @@ _ALL: Final = (
         "Eine Zahlung braucht Ihre Bestätigung",
         priority=Priority.URGENT,
         optional=False,
+        links_to_payment=True,
     ),
     _account("payment-reversed", "A payment was reversed", "Eine Zahlung wurde rückgängig gemacht", optional=False),
     _account("subscription-changed", "Your subscription changed", "Ihr Abonnement hat sich geändert", optional=False),
+    _account(
+        "trial-ending",
+        "Your trial ends soon",
+        "Ihre Probezeit endet bald",
+        priority=Priority.HIGH,
+        optional=False,
+    ),
+    _account(
+        "grace-ending",
+        "Your plan will stop unless it is paid",
+        "Ihr Tarif endet ohne Zahlung",
+        priority=Priority.HIGH,
+        optional=False,
+    ),
     _account(
         "period-summary",
         "Summary of your period",

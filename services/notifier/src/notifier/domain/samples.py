@@ -42,7 +42,13 @@ _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
         "status": "active",
         "cancel_at_period_end": False,
         "period_end": "2026-12-21T12:00:00+00:00",
+        "pending_plan": None,
+        "pending_before": None,
+        "trial_end": None,
+        "grace_until": None,
     },
+    "trial-ending": {"plan": "pro", "ends_at": "2026-12-05T12:00:00+00:00"},
+    "grace-ending": {"plan": "pro", "ends_at": "2026-12-05T12:00:00+00:00"},
     "period-summary": {
         "plan": "pro",
         "unit": "token",

@@ -1,6 +1,7 @@
 """What the notifier hears; each handler only queues, deliveries go out after the commit."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import event as sqlalchemy_event
@@ -16,15 +17,25 @@ from kit.consumer import Batch, Consumer
 from notifier.service import preferences
 from notifier.service.noticing.accounts import Notices
 from notifier.service.noticing.operators import OperatorNotices
+from notifier.service.noticing.subscriptions import SubscriptionNotices
 
 E = TypeVar("E", bound=Event)
 
 _WAKING: Final = "notifier_waking"
 
 
-def build_consumer(notices: Notices, operators: OperatorNotices, *, group: str, wake: Callable[[], None]) -> Consumer:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Who makes notices of what is heard."""
+
+    notices: Notices
+    subscriptions: SubscriptionNotices
+    operators: OperatorNotices
+
+
+def build_consumer(heard: Heard, *, group: str, wake: Callable[[], None]) -> Consumer:
     """The consumer; `wake` is called when a transaction that may have queued deliveries has ended."""
-    consumer = Consumer(group)
+    consumer, notices, operators = Consumer(group), heard.notices, heard.operators
 
     def hear(event_type: type[E], queue: Callable[[AsyncSession, E], Awaitable[None]]) -> None:
         async def handler(session: AsyncSession, event: E) -> None:
@@ -48,7 +59,7 @@ def build_consumer(notices: Notices, operators: OperatorNotices, *, group: str, 
     hear(PaymentSettled, notices.queue_payment_received)
     hear(PaymentFailed, notices.queue_payment_failed)
     hear(PaymentReversed, notices.queue_payment_reversed)
-    hear(SubscriptionChanged, notices.queue_subscription_change)
+    hear(SubscriptionChanged, heard.subscriptions.queue_change)
     hear(ReconciliationDiffered, operators.queue_gap)
     hear(MarginFell, operators.queue_thin_margin)
     hear(ProviderStateChanged, operators.queue_provider_state)

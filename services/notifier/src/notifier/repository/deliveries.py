@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import Select, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -195,6 +195,20 @@ async def count_pending(session: AsyncSession, *, now: datetime) -> tuple[int, d
     waiting = (DeliveryRow.state == State.PENDING, DeliveryRow.trying_since <= now)
     row = (await session.execute(select(func.count(), func.min(DeliveryRow.trying_since)).where(*waiting))).one()
     return int(row[0]), row[1]
+
+
+async def delete_old(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete settled deliveries made before an instant, oldest first; how many. What digests said of them goes too."""
+    old = (
+        select(DeliveryRow.id)
+        .where(DeliveryRow.created_at < before, DeliveryRow.state != State.PENDING)
+        .order_by(DeliveryRow.created_at, DeliveryRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("old")
+    )
+    gone = await session.execute(delete(DeliveryRow).where(DeliveryRow.id == old.c.id).returning(DeliveryRow.id))
+    return len(gone.all())
 
 
 async def find_delivery_id(session: AsyncSession, dedupe_key: str) -> UUID | None:

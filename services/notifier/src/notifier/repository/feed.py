@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -70,6 +70,17 @@ async def find_position(session: AsyncSession, reader: Reader, notice_id: UUID) 
 async def insert_read(session: AsyncSession, reader: Reader, notice_id: UUID, *, now: datetime) -> None:
     values = {"user_id": reader.user_id, "notice_id": notice_id, "read_at": now}
     await session.execute(insert(ReadRow).values(**values).on_conflict_do_nothing())
+
+
+async def delete_old_reads(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete marks made before an instant: what they are on was made before them."""
+    old = select(ReadRow.user_id, ReadRow.notice_id).where(ReadRow.read_at < before).limit(limit).cte("old")
+    gone = await session.execute(
+        delete(ReadRow)
+        .where(ReadRow.user_id == old.c.user_id, ReadRow.notice_id == old.c.notice_id)
+        .returning(ReadRow.notice_id)
+    )
+    return len(gone.all())
 
 
 async def upsert_read_all(session: AsyncSession, reader: Reader, *, now: datetime) -> None:

@@ -2,7 +2,8 @@
 
 import random
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,12 +15,15 @@ from notifier import metrics
 from notifier.domain.choosing import DIGEST, Later, hour_of
 from notifier.domain.delivering import Claimed, Delivery, Notice, Outcome, Patient, State
 from notifier.domain.kinds import KINDS, Audience
-from notifier.repository import deliveries, people
+from notifier.repository import deliveries, feed, people
 from notifier.repository.deliveries import Lane, Position
 from notifier.service.suppression import BOUNCE_S
 from notifier.service.targets import Targets
 
 log = logging.get(__name__)
+
+_FORGOTTEN: Final = 1_000
+"""In one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,15 @@ async def measure_backlog(session: AsyncSession, *, clock: Clock) -> None:
     count, since = await deliveries.count_pending(session, now=clock.now())
     metrics.PENDING.set(count)
     metrics.PENDING_AGE.set((clock.now() - since).total_seconds() if since else 0.0)
+
+
+async def forget_old(session: AsyncSession, *, before: datetime) -> int:
+    """Delete what was settled, and what was marked as read, before an instant; how much there was, 0 when no more."""
+    notices = await deliveries.delete_old(session, before=before, limit=_FORGOTTEN)
+    marks = await feed.delete_old_reads(session, before=before, limit=_FORGOTTEN)
+    if notices:
+        log.info("notifier.deliveries_forgotten", count=notices)
+    return notices + marks
 
 
 async def list_deliveries(

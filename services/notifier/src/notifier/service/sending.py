@@ -25,6 +25,8 @@ class People(Protocol):
 
     async def message(self, message_id: UUID) -> Recipient: ...
 
+    async def payment_page(self, account_id: UUID, payment_id: str) -> str | None: ...
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -76,12 +78,12 @@ class Sender:
 
     async def send(self, claimed: Claimed, plan: Plan) -> Outcome:
         """One mail per person, so that nobody sees another's address and one refusal costs only itself."""
-        tally = _Tally(list(claimed.mailed_to))
+        tally, page = _Tally(list(claimed.mailed_to)), await self._payment_page(claimed)
         for one in plan.people:
             if one.recipient.user_id is not None and one.recipient.user_id in tally.mailed:
                 tally.reached += 1
                 continue
-            await self._tell(claimed, one, plan, tally=tally)
+            await self._tell(claimed, one, plan, page=page, tally=tally)
         return _outcome(tally, of=len(plan.people))
 
     async def send_sample(self, kind: str, address: str, *, delivery_id: UUID, locale: str | None = None) -> None:
@@ -98,7 +100,14 @@ class Sender:
             found += asked
         return found if claimed.user_id is None else [one for one in found if one.user_id == claimed.user_id]
 
-    async def _tell(self, claimed: Claimed, planned: Planned, plan: Plan, *, tally: _Tally) -> None:
+    async def _payment_page(self, claimed: Claimed) -> str | None:
+        """Where somebody who has to pay, or to confirm it, does so: asked now, because who has the link may pay."""
+        kind, payment_id = KINDS.get(claimed.kind), claimed.payload.get("payment_id")
+        if kind is None or not kind.links_to_payment or claimed.account_id is None or payment_id is None:
+            return None
+        return await self._people.payment_page(claimed.account_id, payment_id)
+
+    async def _tell(self, claimed: Claimed, planned: Planned, plan: Plan, *, page: str | None, tally: _Tally) -> None:
         user_id, decision = planned.recipient.user_id, planned.decision
         if decision.act == "skip":
             tally.skipped.append(decision.reason or "not wanted")
@@ -110,7 +119,7 @@ class Sender:
             tally.later.append(Later(user_id=user_id, at=decision.at, is_digest=decision.act == "digest"))
             return
         try:
-            await self._mail_one(claimed, planned.recipient, plan)
+            await self._mail_one(claimed, planned.recipient, plan, page=page)
         except AddressRefusedError as error:
             tally.refused.append(error.reason)
             tally.bounced.append(planned.address_hash)
@@ -124,13 +133,13 @@ class Sender:
                 tally.mailed.append(user_id)
                 tally.newly_mailed.append(user_id)
 
-    async def _mail_one(self, claimed: Claimed, recipient: Recipient, plan: Plan) -> None:
+    async def _mail_one(self, claimed: Claimed, recipient: Recipient, plan: Plan, *, page: str | None) -> None:
         unsubscribe_url = self._unsubscribe_url(claimed, recipient)
         rendered = self._renderer.render(
             claimed.kind,
             {**claimed.payload, "details": recipient.details, "items": self._items(plan, recipient.locale)},
             locale=recipient.locale,
-            link=recipient.link,
+            link=recipient.link or page,
             unsubscribe_url=unsubscribe_url,
         )
         message_id = f"{claimed.id}.{recipient.user_id.hex}" if recipient.user_id else str(claimed.id)

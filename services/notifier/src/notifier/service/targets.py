@@ -1,20 +1,14 @@
 """What a delivery to an endpoint leaves behind: whether the endpoint works, waits, or is given up."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from kit import logging
 from kit.clock import Clock
-from notifier import metrics
-from notifier.domain.delivering import Claimed, Notice, Outcome, State
+from notifier.domain.delivering import Claimed, Outcome, State
 from notifier.domain.endpoints import DISABLE_AFTER, ENDPOINT_DISABLED, Endpoint
-from notifier.domain.kinds import Audience
 from notifier.repository import deliveries, endpoints
 from notifier.service.noticing.queue import NoticeQueue
-
-log = logging.get(__name__)
 
 
 class Targets:
@@ -42,39 +36,32 @@ class Targets:
     ) -> None:
         assert claimed.target_id is not None
         now, reason = self._clock.now(), outcome.reason or "unknown"
-        facts = {
-            "account_id": str(claimed.account_id),
-            "endpoint_id": str(claimed.target_id),
-            "channel": claimed.channel,
-            "reason": reason,
-        }
-        await self._alert(session, f"webhook-failures:{claimed.target_id}:{now:%Y-%m-%dT%H}", now, facts)
+        await self._queue.alert_operators(
+            session,
+            kind="webhook-failures",
+            key=f"{claimed.target_id}:{now:%Y-%m-%dT%H}",
+            occurred_at=now,
+            said_by="notifier",
+            account_id=str(claimed.account_id),
+            endpoint_id=str(claimed.target_id),
+            channel=claimed.channel,
+            reason=reason,
+        )
         if outcome.gone or (since is not None and now - since >= DISABLE_AFTER):
             disabled = await endpoints.disable(session, claimed.target_id, reason=reason)
             if disabled is not None:
                 await self._tell(session, disabled, now, reason=reason)
 
-    async def _alert(self, session: AsyncSession, key: str, now: datetime, facts: dict[str, Any]) -> None:
-        metrics.OPERATOR_ALERTS.labels("notifier").inc()
-        log.error("notifier.operators_alerted", kind="webhook-failures", **facts)
-        notice = Notice(
-            dedupe_key=key, kind="webhook-failures", audience=Audience.OPERATORS, occurred_at=now, payload=facts
-        )
-        await self._queue.add(session, notice)
-
     async def _tell(self, session: AsyncSession, endpoint: Endpoint, now: datetime, *, reason: str) -> None:
         """Its owners hear of it, and so do the account's other endpoints."""
-        notice = Notice(
-            dedupe_key=f"{ENDPOINT_DISABLED}:{endpoint.id}:{now.isoformat()}",
+        await self._queue.tell_account(
+            session,
+            endpoint.account_id,
             kind=ENDPOINT_DISABLED,
-            audience=Audience.ACCOUNT,
+            key=f"{endpoint.id}:{now.isoformat()}",
             occurred_at=now,
-            account_id=endpoint.account_id,
-            payload={
-                "endpoint": endpoint.shown,
-                "channel": endpoint.channel,
-                "reason": reason,
-                "failing_since": endpoint.failing_since.isoformat() if endpoint.failing_since else None,
-            },
+            endpoint=endpoint.shown,
+            channel=endpoint.channel,
+            reason=reason,
+            failing_since=endpoint.failing_since.isoformat() if endpoint.failing_since else None,
         )
-        await self._queue.add(session, notice)

@@ -90,15 +90,23 @@ class DeliveryRow(Base):
 
 
 class SubscriptionRow(Base):
-    """The last known state of a subscription, so that a renewal is not told as a change."""
+    """The last known state of a subscription, so that a renewal is not told as a change, and an end is in time."""
 
     __tablename__ = "subscription"
+    __table_args__ = (
+        CheckConstraint("remind_at IS NULL OR (account_id IS NOT NULL AND ends_at IS NOT NULL)", name="reminder_whole"),
+        Index("ix_subscription_remind_at", "remind_at", postgresql_where=text("remind_at IS NOT NULL")),
+    )
 
     subscription_id: Mapped[str] = mapped_column(Text, primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
     plan_id: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text)
     cancel_at_period_end: Mapped[bool] = mapped_column(Boolean)
+    account_id: Mapped[UUID | None] = mapped_column(Uuid)
+    pending_plan_id: Mapped[str | None] = mapped_column(Text)
+    ends_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    remind_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class DigestItemRow(Base):

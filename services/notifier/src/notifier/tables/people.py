@@ -3,7 +3,7 @@
 from datetime import datetime, time
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, Integer, LargeBinary, Text, Time, Uuid
+from sqlalchemy import CheckConstraint, DateTime, Index, Integer, LargeBinary, Text, Time, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from notifier.domain.choosing import Cause, MailChoice
@@ -64,6 +64,7 @@ class ReadRow(Base):
     """A notice that a person has read."""
 
     __tablename__ = "feed_read"
+    __table_args__ = (Index("ix_feed_read_read_at", "read_at"),)
 
     user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     notice_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

@@ -5,26 +5,18 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.auth import ApiKeyChanged, MessageRequested
-from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
+from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled
 from contracts.gateway import CallsRefused
 from contracts.ledger import PeriodClosed, ThresholdCrossed
-from notifier.domain.delivering import UNFINISHED, Notice
+from notifier.domain.delivering import Notice
 from notifier.domain.kinds import Audience, threshold_kind
-from notifier.repository import subscriptions
 from notifier.service.noticing.queue import NoticeQueue
 
 OUR_FAULT: Final = frozenset({"unavailable", "too_many_unconfirmed", "amount_too_large"})
 NEEDS_CONFIRMATION: Final = "authentication_required"
 
 _AccountEvent = (
-    ThresholdCrossed
-    | CallsRefused
-    | PaymentSettled
-    | PaymentFailed
-    | PaymentReversed
-    | SubscriptionChanged
-    | PeriodClosed
-    | ApiKeyChanged
+    ThresholdCrossed | CallsRefused | PaymentSettled | PaymentFailed | PaymentReversed | PeriodClosed | ApiKeyChanged
 )
 
 
@@ -36,18 +28,16 @@ class Notices:
 
     async def queue_threshold(self, session: AsyncSession, event: ThresholdCrossed) -> None:
         """Once per level and arming: the event's id is made from them."""
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind=threshold_kind(event.level, available=event.available),
-                key=str(event.id),
-                level=event.level,
-                unit=event.unit,
-                base=event.base,
-                available=event.available,
-                at=event.at,
-            ),
+            event,
+            kind=threshold_kind(event.level, available=event.available),
+            key=str(event.id),
+            level=event.level,
+            unit=event.unit,
+            base=event.base,
+            available=event.available,
+            at=event.at,
         )
 
     async def queue_refusal(self, session: AsyncSession, event: CallsRefused) -> None:
@@ -58,17 +48,15 @@ class Notices:
         if event.reason in OUR_FAULT:
             return
         key = f"{event.account_id}:{event.reason}:{event.arming}"
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind="calls-refused",
-                key=key,
-                reason=event.reason,
-                model=event.model_asked,
-                required_nano=event.required_nano,
-                available_nano=event.available_nano,
-            ),
+            event,
+            kind="calls-refused",
+            key=key,
+            reason=event.reason,
+            model=event.model_asked,
+            required_nano=event.required_nano,
+            available_nano=event.available_nano,
         )
 
     async def queue_message(self, session: AsyncSession, event: MessageRequested) -> None:
@@ -79,122 +67,84 @@ class Notices:
             occurred_at=event.time,
             message_id=event.message_id,
             user_id=event.user_id,
+            payload={"way": event.way} if event.way else {},
         )
         await self._queue.add(session, notice)
 
     async def queue_payment_received(self, session: AsyncSession, event: PaymentSettled) -> None:
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind="payment-received",
-                key=event.payment_id,
-                payment_kind=event.kind,
-                offer=event.offer_id,
-                unit=event.grant_unit,
-                granted=event.grant_amount,
-                paid_minor=event.paid_minor,
-                currency=event.currency,
-                valid_days=event.valid_days,
-                period_end=event.period_end.isoformat() if event.period_end else None,
-            ),
+            event,
+            kind="payment-received",
+            key=event.payment_id,
+            payment_kind=event.kind,
+            offer=event.offer_id,
+            unit=event.grant_unit,
+            granted=event.grant_amount,
+            paid_minor=event.paid_minor,
+            currency=event.currency,
+            valid_days=event.valid_days,
+            period_end=event.period_end.isoformat() if event.period_end else None,
         )
 
     async def queue_payment_failed(self, session: AsyncSession, event: PaymentFailed) -> None:
         # A subscription's payment may fail several times under one id; each try is news, so the event's id is the key.
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind="payment-action" if event.reason == NEEDS_CONFIRMATION else "payment-failed",
-                key=str(event.id),
-                payment_kind=event.kind,
-                offer=event.offer_id,
-                amount_minor=event.amount_minor,
-                currency=event.currency,
-                reason=event.reason,
-            ),
+            event,
+            kind="payment-action" if event.reason == NEEDS_CONFIRMATION else "payment-failed",
+            key=str(event.id),
+            payment_id=event.payment_id,
+            payment_kind=event.kind,
+            offer=event.offer_id,
+            amount_minor=event.amount_minor,
+            currency=event.currency,
+            reason=event.reason,
         )
 
     async def queue_payment_reversed(self, session: AsyncSession, event: PaymentReversed) -> None:
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind="payment-reversed",
-                key=f"{event.reversal_id}:{event.kind}",
-                reversal=event.kind,
-                reversed_minor=event.reversed_minor,
-                paid_minor=event.paid_minor,
-                currency=event.currency,
-            ),
+            event,
+            kind="payment-reversed",
+            key=f"{event.reversal_id}:{event.kind}",
+            reversal=event.kind,
+            reversed_minor=event.reversed_minor,
+            paid_minor=event.paid_minor,
+            currency=event.currency,
         )
 
-    async def queue_subscription_change(self, session: AsyncSession, event: SubscriptionChanged) -> None:
-        """A delivery when plan, status or the announced end changed; older versions change nothing."""
-        known = await subscriptions.find_subscription(session, event.subscription_id)
-        if known is not None and event.version <= known.version:
-            return
-        await subscriptions.insert_subscription(session, event)
-        worth_telling = event.status not in UNFINISHED if known is None else known.worth_telling(event)
-        if worth_telling:
-            await self._queue.add(
-                session,
-                _for_account(
-                    event,
-                    kind="subscription-changed",
-                    key=f"{event.subscription_id}:{event.version}",
-                    plan=event.plan_id,
-                    plan_before=known.plan_id if known else None,
-                    status=event.status,
-                    cancel_at_period_end=event.cancel_at_period_end,
-                    period_end=event.current_period_end.isoformat(),
-                ),
-            )
-
     async def queue_period_summary(self, session: AsyncSession, event: PeriodClosed) -> None:
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind="period-summary",
-                key=str(event.id),
-                plan=event.plan_id,
-                unit=event.unit,
-                period_start=event.period_start.isoformat(),
-                period_end=event.period_end.isoformat(),
-                granted=event.granted,
-                used=event.used,
-                rolled_over=event.rolled_over,
-                expired=event.expired,
-                overage_nano=event.overage_nano,
-                calls=event.calls,
-            ),
+            event,
+            kind="period-summary",
+            key=str(event.id),
+            plan=event.plan_id,
+            unit=event.unit,
+            period_start=event.period_start.isoformat(),
+            period_end=event.period_end.isoformat(),
+            granted=event.granted,
+            used=event.used,
+            rolled_over=event.rolled_over,
+            expired=event.expired,
+            overage_nano=event.overage_nano,
+            calls=event.calls,
         )
 
     async def queue_new_key(self, session: AsyncSession, event: ApiKeyChanged) -> None:
         """A key's first version is its making; the later ones are told where they matter."""
         if event.version != 1 or event.state != "active":
             return
-        await self._queue.add(
+        await self._tell(
             session,
-            _for_account(
-                event,
-                kind="key-created",
-                key=str(event.api_key_id),
-                key_id=str(event.api_key_id),
-                made_at=event.time.isoformat(),
-                expires_at=event.expires_at.isoformat() if event.expires_at else None,
-            ),
+            event,
+            kind="key-created",
+            key=str(event.api_key_id),
+            key_id=str(event.api_key_id),
+            made_at=event.time.isoformat(),
+            expires_at=event.expires_at.isoformat() if event.expires_at else None,
         )
 
-
-def _for_account(event: _AccountEvent, *, kind: str, key: str, **payload: Any) -> Notice:
-    return Notice(
-        dedupe_key=f"{kind}:{key}",
-        kind=kind,
-        audience=Audience.ACCOUNT,
-        occurred_at=event.time,
-        account_id=event.account_id,
-        payload=payload,
-    )
+    async def _tell(self, session: AsyncSession, event: _AccountEvent, *, kind: str, key: str, **facts: Any) -> None:
+        await self._queue.tell_account(session, event.account_id, kind=kind, key=key, occurred_at=event.time, **facts)

@@ -1,4 +1,4 @@
-"""From events to alerts for those who operate: all are logged and counted, and a flood of one kind is one mail."""
+"""From events to alerts for those who operate."""
 
 from typing import Any
 
@@ -8,13 +8,7 @@ from contracts.event import Event
 from contracts.gateway import ProviderStateChanged
 from contracts.ledger import MarginFell, ReconciliationDiffered
 from contracts.operations import DlqGrew
-from kit import logging
-from notifier import metrics
-from notifier.domain.delivering import Notice
-from notifier.domain.kinds import Audience
 from notifier.service.noticing.queue import NoticeQueue
-
-log = logging.get(__name__)
 
 
 class OperatorNotices:
@@ -24,7 +18,7 @@ class OperatorNotices:
         self._queue = queue
 
     async def queue_set_aside(self, session: AsyncSession, event: DlqGrew) -> None:
-        service = event.type.partition(".")[0]
+        service = _service(event)
         facts = {"topic": event.topic, "partition": event.partition, "offset": event.offset, "reason": event.reason}
         await self._alert(
             session, event, kind="dlq-grew", key=f"{service}:{event.topic}:{_hour(event)}", origin=service, **facts
@@ -80,17 +74,14 @@ class OperatorNotices:
             until=event.until.isoformat() if event.until else None,
         )
 
-    async def _alert(self, session: AsyncSession, event: Event, *, kind: str, key: str, **payload: Any) -> None:
-        metrics.OPERATOR_ALERTS.labels(event.type.partition(".")[0]).inc()
-        log.error("notifier.operators_alerted", kind=kind, **payload)
-        notice = Notice(
-            dedupe_key=f"{kind}:{key}",
-            kind=kind,
-            audience=Audience.OPERATORS,
-            occurred_at=event.time,
-            payload=payload,
+    async def _alert(self, session: AsyncSession, event: Event, *, kind: str, key: str, **facts: Any) -> None:
+        await self._queue.alert_operators(
+            session, kind=kind, key=key, occurred_at=event.time, said_by=_service(event), **facts
         )
-        await self._queue.add(session, notice)
+
+
+def _service(event: Event) -> str:
+    return event.type.partition(".")[0]
 
 
 def _hour(event: Event) -> str:
