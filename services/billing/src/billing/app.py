@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from billing.adapters.catalogue_file import load_catalogue
+from billing.adapters.confirm_links import ConfirmLinks
 from billing.adapters.ledger_api import LedgerApi
 from billing.adapters.stripe_api import StripeApi
 from billing.adapters.stripe_subscriptions import StripeSubscriptions
@@ -14,6 +15,7 @@ from billing.entrypoints.events import build_consumer
 from billing.entrypoints.http import (
     aliases,
     checkout,
+    confirming,
     internal,
     offers,
     operator,
@@ -31,6 +33,7 @@ from billing.entrypoints.webhook_worker import WebhookWorker
 from billing.service.changing import ChangeDesk
 from billing.service.checkout import CheckoutDesk
 from billing.service.collecting import Collecting
+from billing.service.confirming import Confirming
 from billing.service.margins import checked, refuse_losses
 from billing.service.metering import Metering
 from billing.service.paths import Paths
@@ -55,6 +58,7 @@ ROUTERS = (
     webhooks.router,
     aliases.router,
     internal.router,
+    confirming.router,
     pages.router,
 )
 
@@ -105,11 +109,18 @@ def _desks(service: Service, stripe: StripeApi, settings: BillingSettings) -> di
         "desk": CheckoutDesk(database, stripe, paths=paths, clock=clock),
         "change_desk": ChangeDesk(database, stripe, subscriptions, pay_per_use=use, clock=clock),
         "wallets": WalletDesk(database, payments, clock=clock),
+        "confirming": Confirming(database, payments, links=_confirm_links(settings), clock=clock),
         "top_ups": TopUps(paths, clock),
         "pay_per_use": use,
         "paths": paths,
         "keeper": Keeper(database, standing=Standing(paths), pay_per_use=use, collecting=collecting, clock=clock),
     }
+
+
+def _confirm_links(settings: BillingSettings) -> ConfirmLinks | None:
+    secret = settings.service_secret
+    public_url = settings.public_url.rstrip("/")
+    return ConfirmLinks(secret.get_secret_value(), public_url=public_url) if secret is not None else None
 
 
 def _ledger(service: Service, settings: BillingSettings) -> LedgerApi | None:

@@ -2,7 +2,12 @@
 
 from uuid import UUID, uuid4
 
+import httpx2
+
 FAILED = "billing.payment-failed.v1"
+SETTLED = "billing.payment-settled.v1"
+PUBLIC_URL = "http://127.0.0.1:8080"
+RULE = {"below": "10", "amount": "15", "daily_cap": "100", "monthly_cap": "500"}
 
 
 async def test_the_notifier_gets_the_page_of_the_invoice_that_waits_for_its_customer(billing, account):
@@ -30,6 +35,77 @@ async def test_nobody_but_the_notifier_is_told_where_somebody_pays(billing, acco
         (403, "service_not_allowed"),
         (401, "invalid_token"),
     ]
+
+
+async def test_a_top_up_that_the_bank_wants_confirmed_is_paid_through_its_link_once(shop, customer):
+    link = await link_of_a_paused_top_up(shop, customer)
+
+    asked = await shop.billing.http.get(link)
+    onward = await shop.billing.http.post(link)
+    before = await settled(shop, customer)
+    httpx2.post(onward.headers["location"], data={"action": "yes"})
+    await shop.billing.eventually(lambda: settled(shop, customer), ["2500"])
+    again = await shop.billing.http.post(link)
+    await shop.billing.rest()
+
+    assert ("Pay and confirm" in asked.text, "25.00 USD" in asked.text) == (True, True)
+    assert onward.status_code == 303
+    assert onward.headers["location"].startswith(f"{shop.billing.stripe.base_url}/authenticate/")
+    assert before == []
+    assert again.headers["location"] == link
+    assert "is paid" in (await shop.billing.http.get(link)).text
+    assert await settled(shop, customer) == ["2500"]
+    assert (await shop.done(customer, "GET", "/billing/auto-top-up"))["paused"] is None
+
+
+async def test_a_card_that_is_declined_while_its_owner_is_there_says_so_and_charges_nothing(shop, customer):
+    link = await link_of_a_paused_top_up(shop, customer)
+    await charge(shop, customer, "insufficient_funds")
+
+    answer = await shop.billing.http.post(link)
+    await shop.billing.rest()
+
+    assert answer.status_code == 402
+    assert "insufficient_funds" in answer.text
+    assert await settled(shop, customer) == []
+
+
+async def test_a_link_that_billing_did_not_make_confirms_nothing(shop, customer):
+    link = await link_of_a_paused_top_up(shop, customer)
+    path, token = link.split("token=")
+    other = f"{'B' if token[0] == 'A' else 'A'}{token[1:]}"
+
+    for forged in (f"{path}token={one}" for one in (other, f"{token}A", "", "%00%FF")):
+        for method in ("GET", "POST"):
+            answer = await shop.billing.http.request(method, forged)
+            assert (answer.status_code, "Nothing to confirm" in answer.text) == (404, True), forged
+
+
+async def link_of_a_paused_top_up(shop, customer) -> str:
+    """The path of the link that the notifier mails."""
+    await shop.buy(customer)
+    await charge(shop, customer, "authentication_required")
+    shop.books.set(customer.id, 0)
+    await shop.done(customer, "PUT", "/billing/auto-top-up", RULE)
+
+    async def reasons() -> list[str]:
+        return [one["reason"] for one in await shop.billing.events(FAILED, customer.id)]
+
+    await shop.billing.eventually(reasons, ["authentication_required"])
+    (failed,) = await shop.billing.events(FAILED, customer.id)
+    page = (await ask(shop.billing, customer.id, failed["payment_id"], service="notifier")).json()["url"]
+    assert page.startswith(f"{PUBLIC_URL}/billing/confirm?token=")
+    return page.removeprefix(PUBLIC_URL)
+
+
+async def charge(shop, customer, outcome: str) -> None:
+    """How the customer's card answers from now on."""
+    (item,) = (await shop.done(customer, "GET", "/billing/payment-methods"))["items"]
+    shop.billing.stripe.control(f"/sandbox/payment_methods/{item['id']}", {"charge": outcome})
+
+
+async def settled(shop, customer) -> list[str]:
+    return [one["paid_minor"] for one in await shop.billing.events(SETTLED, customer.id)]
 
 
 async def unpaid(billing, account) -> tuple[str, str]:

@@ -47,6 +47,22 @@ class StripePayments:
             )
         return str(intent.id)
 
+    async def confirm(self, intent_id: str, *, payment_method: str, return_url: str, key: str) -> str | None:
+        """Try an intent again while its customer is there; where their bank asks them, None where it does not.
+
+        Raises `CardDeclinedError`.
+        """
+        with stripe_errors():
+            intent = await self._client.v1.payment_intents.retrieve_async(intent_id)
+            if intent.status in {"requires_payment_method", "requires_confirmation"}:
+                intent = await self._client.v1.payment_intents.confirm_async(
+                    intent_id,
+                    params={"payment_method": payment_method, "return_url": return_url},
+                    options={"idempotency_key": f"confirm-{key}"},
+                )
+        action = (intent.to_dict().get("next_action") or {}).get("redirect_to_url") or {}
+        return str(action["url"]) if action.get("url") else None
+
     async def find_charge(self, attempt_id: UUID, *, customer: str) -> str | None:
         """The intent that an attempt made in Stripe, if any did: its key there is forgotten after a day."""
         with stripe_errors():

@@ -299,6 +299,6 @@ class AutoTopUpAnswer(ResponseModel):
 
 
 class PaymentPage(ResponseModel):
-    """Whoever has the address may see the invoice and pay it."""
+    """Whoever has the address may pay there."""
 
     url: str | None

@@ -150,11 +150,6 @@ async def get_invoice(session: AsyncSession, account_id: UUID, invoice_id: str) 
     return _sheet(row)
 
 
-async def find_page(session: AsyncSession, account_id: UUID, payment_id: str) -> str | None:
-    """Where the account's payment can be made, or confirmed."""
-    return await invoices.find_page(session, account_id, payment_id)
-
-
 def _sheet(row: Any) -> InvoiceSheet:
     lines = tuple(
         InvoiceLine(

@@ -3,12 +3,11 @@
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
-from billing.entrypoints.http.access import DatabaseDep
 from billing.errors import ServiceForbiddenError
 from billing.schemas.managing import PaymentPage
-from billing.service.statements import find_page
+from billing.service.confirming import Confirming
 from kit.http import Problem
 from kit.identity import ServiceDep
 
@@ -22,9 +21,9 @@ router = APIRouter(prefix="/internal", tags=["internal"], responses=_PROBLEMS)
 
 
 @router.get("/accounts/{account_id}/payments/{payment_id}/page", summary="Where the customer pays or confirms it")
-async def show_page(account_id: UUID, payment_id: PaymentId, service: ServiceDep, database: DatabaseDep) -> PaymentPage:
-    """Stripe's page of the invoice; null where there is none, as for a payment that nobody was there for."""
+async def show_page(request: Request, account_id: UUID, payment_id: PaymentId, service: ServiceDep) -> PaymentPage:
+    """Stripe's page of the invoice, or ours of a top-up that the bank wants confirmed; null where there is none."""
     if service != "notifier":
         raise ServiceForbiddenError(f"The service {service} may not ask for this.")
-    async with database.reading() as session:
-        return PaymentPage(url=await find_page(session, account_id, payment_id))
+    confirming: Confirming = request.app.state.confirming
+    return PaymentPage(url=await confirming.find_page(account_id, payment_id))
