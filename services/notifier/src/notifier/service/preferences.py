@@ -64,19 +64,22 @@ async def forget(session: AsyncSession, user_id: UUID) -> None:
 
 def kind_of_link(links: UnsubscribeLinks, token: str) -> Kind:
     """What a link would end; raises `UnknownLinkError` for one that is none of ours."""
-    found = links.read(token)
-    if found is None or found[2] not in KINDS:
-        raise UnknownLinkError("This link is incomplete, or none of ours.", field="token")
-    return KINDS[found[2]]
+    return _read(links, token)[0]
 
 
 async def unsubscribe(session: AsyncSession, links: UnsubscribeLinks, token: str) -> Kind:
     """Switch off what the link names; doing it again changes nothing."""
-    kind, found = kind_of_link(links, token), links.read(token)
-    assert found is not None
-    user_id, account_id, _ = found
+    kind, user_id, account_id = _read(links, token)
     if kind.name == DIGEST:
         await people.end_digest(session, account_id=account_id, user_id=user_id)
     else:
         await people.upsert_preference(session, account_id=account_id, user_id=user_id, kind=kind.name, mail="off")
     return kind
+
+
+def _read(links: UnsubscribeLinks, token: str) -> tuple[Kind, UUID, UUID]:
+    found = links.read(token)
+    if found is None or found[2] not in KINDS:
+        raise UnknownLinkError("This link is incomplete, or none of ours.", field="token")
+    user_id, account_id, kind = found
+    return KINDS[kind], user_id, account_id
