@@ -1,6 +1,5 @@
 """The composition root: settings in, a running ledger out."""
 
-import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 from contracts.auth import ProjectShareChanged
 from kit.clock import Clock
 from kit.consumer import Lanes
+from kit.garbage import collect_seldom
 from kit.identity import ServiceTokens
 from kit.service import Service
 from kit.settings import ServiceSettings
@@ -158,10 +158,7 @@ def _live_with(app: FastAPI, positions: UsagePositions, retention: UsageRetentio
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await retention.refuse_at_start()
         async with inner(app):
-            # A batch makes tens of thousands of objects that die together; the usual thresholds would walk the whole
-            # heap several times per batch, a quarter of the time that booking takes.
-            gc.freeze()
-            gc.set_threshold(500_000, 50, 100)
+            collect_seldom()
             try:
                 yield
             finally:

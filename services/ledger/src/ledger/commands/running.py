@@ -12,6 +12,7 @@ import typer
 from kit import logging
 from kit.database import Database
 from kit.errors import DomainError
+from kit.garbage import collect_seldom
 from kit.settings import load
 from ledger.settings import LedgerSettings
 
@@ -32,6 +33,7 @@ def run(work: Callable[[LedgerSettings, Database], Awaitable[T]], *, as_owner: b
     logging.configure("ledger", settings.log_level)
 
     async def whole() -> T:
+        collect_seldom()
         url = settings.owners_url if as_owner else settings.database_url.get_secret_value()
         database = Database(url, source="ledger", pool_size=4, command_timeout_s=PATIENCE_S)
         try:

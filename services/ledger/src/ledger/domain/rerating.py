@@ -1,6 +1,7 @@
 """What a booked call costs by another version of the price book."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
@@ -68,6 +69,7 @@ class Booked(NamedTuple):
 
 
 _FIRST_COUNT: Final = Booked._fields.index("input_tokens")
+_tokens: Final[Callable[[Booked], tuple[int, ...]]] = itemgetter(*range(_FIRST_COUNT, _FIRST_COUNT + 5))
 
 
 def place_of(call: Booked) -> Place:
@@ -183,7 +185,7 @@ class Rerater:
             or call.service_tier not in _TIERS
         ):
             return None
-        a, b, c, d, e = _counts(call)[:5]
+        a, b, c, d, e = _tokens(call)
         if not (a or b or c or d or e):
             return Price(0, 0)
         rates = self._rates.get(call.model)

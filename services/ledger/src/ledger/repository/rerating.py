@@ -20,6 +20,8 @@ from ledger.repository.driver import driver
 _MARGIN: Final = timedelta(days=1)
 _PATIENCE_S: Final = 600.0
 _NOWHERE: Final = UUID(int=0)
+_tuple: Final = tuple.__new__
+"""What `Booked(…)` comes to, without a call of Python."""
 _JSON: Final = (Booked._fields.index("iterations"), Booked._fields.index("operation"))
 
 _CORRECTED: Final = """
@@ -222,7 +224,7 @@ class _Movement(NamedTuple):
 def _booked(row: Any) -> Booked:
     iterations, operation = row[_JSON[0]], row[_JSON[1]]
     if iterations is None and operation is None:
-        return Booked(*row)
+        return _tuple(Booked, row)
     values = list(row)
     values[_JSON[0]] = orjson.loads(iterations) if iterations else None
     values[_JSON[1]] = orjson.loads(operation) if operation else None

@@ -48,35 +48,37 @@ LEFT JOIN transfer AS t ON t.account_id = l.account_id AND t.seq = l.newest
 WHERE a.id IS NULL OR a.transfer_seq <> coalesce(l.newest, 0) OR a.transfer_seq <> coalesce(l.number, 0)
     OR a.head IS DISTINCT FROM t.hash
 """
-_SIDES: Final = f"""
-WITH balances AS (
+# Grants, debts, and what all ledger accounts together come to: customers' side as it stands in rows, the platform's as
+# its transfers say. One walk through the transfers for the three.
+BALANCES: Final = f"""
+WITH balances AS MATERIALIZED (
     SELECT account_id, name, unit, sum(amount) AS balance FROM (
         SELECT account_id, target AS name, unit, amount FROM transfer WHERE {_SPAN}
         UNION ALL SELECT account_id, source, unit, -amount FROM transfer WHERE {_SPAN}
-    ) AS sides WHERE name LIKE 'grant:%' OR name LIKE 'debt:%' GROUP BY account_id, name, unit
+    ) AS sides GROUP BY account_id, name, unit
+), grants AS MATERIALIZED (SELECT * FROM "grant" WHERE {_SPAN}
+), accounts AS MATERIALIZED (
+    SELECT id, debt_nano FROM account WHERE id >= :first AND (id < :end OR CAST(:end AS uuid) IS NULL)
 )
-"""
-GRANTS: Final = (
-    _SIDES
-    + f"""
 SELECT 'grant', coalesce(g.account_id, b.account_id), coalesce('grant ' || g.id, replace(b.name, ':', ' ')),
     CASE WHEN g.id IS NULL THEN format('is not there, its transfers leave %s', b.balance)
     ELSE format('has %s %s left, its transfers leave %s', g.remaining, g.unit, coalesce(b.balance, 0)) END
-FROM (SELECT * FROM "grant" WHERE {_SPAN}) AS g
-FULL JOIN (SELECT * FROM balances WHERE name LIKE 'grant:%') AS b
+FROM grants AS g FULL JOIN (SELECT * FROM balances WHERE name LIKE 'grant:%') AS b
     ON b.name = 'grant:' || g.id AND b.unit = g.unit AND b.account_id = g.account_id
 WHERE g.remaining IS DISTINCT FROM coalesce(b.balance, 0) AND NOT (g.id IS NULL AND b.balance = 0)
-"""
-)
-DEBTS: Final = (
-    _SIDES
-    + """
+UNION ALL
 SELECT 'debt', a.id, format('account %s', a.id),
     format('owes %s, its transfers say %s', a.debt_nano, -coalesce(b.balance, 0))
-FROM account AS a LEFT JOIN balances AS b ON b.name = 'debt:' || a.id AND b.account_id = a.id AND b.unit = 'credit'
-WHERE a.id >= :first AND (a.id < :end OR CAST(:end AS uuid) IS NULL) AND a.debt_nano <> -coalesce(b.balance, 0)
+FROM accounts AS a
+LEFT JOIN balances AS b ON b.name = 'debt:' || a.id AND b.account_id = a.id AND b.unit = 'credit'
+WHERE a.debt_nano <> -coalesce(b.balance, 0)
+UNION ALL
+SELECT 'sum', NULL, unit, sum(amount)::text FROM (
+    SELECT unit, remaining AS amount FROM grants
+    UNION ALL SELECT 'credit', -debt_nano FROM accounts
+    UNION ALL SELECT unit, balance FROM balances WHERE name NOT LIKE 'grant:%' AND name NOT LIKE 'debt:%'
+) AS sides GROUP BY unit
 """
-)
 CHARGES: Final = f"""
 WITH moved AS (
     SELECT account_id, charge_id,
@@ -177,17 +179,8 @@ TWICE: Final = """
 SELECT 'twice', NULL::uuid, format('call %s', id), format('stands under %s accounts', count(*)) FROM {0}
 GROUP BY id HAVING count(*) > 1 LIMIT 10000
 """
-CHECKS: Final = (HEADS, GRANTS, DEBTS, CHARGES, CORRECTIONS, DETAILS, DAYS, SEALS)
+CHECKS: Final = (HEADS, CHARGES, CORRECTIONS, DETAILS, DAYS, SEALS)
 
-# Customers' side as it stands in rows, the platform's as its transfers say: together nothing may be left.
-SUMS: Final = f"""
-SELECT unit, sum(amount) FROM (
-    SELECT unit, remaining AS amount FROM "grant" WHERE {_SPAN}
-    UNION ALL SELECT 'credit', -debt_nano FROM account WHERE id >= :first AND (id < :end OR CAST(:end AS uuid) IS NULL)
-    UNION ALL SELECT unit, amount FROM transfer WHERE {_SPAN} AND target NOT LIKE 'grant:%' AND target NOT LIKE 'debt:%'
-    UNION ALL SELECT unit, -amount FROM transfer WHERE {_SPAN} AND source NOT LIKE 'grant:%' AND source NOT LIKE 'debt:%'
-) AS sides GROUP BY unit
-"""
 SIZES: Final = f"""
 SELECT (SELECT count(*) FROM account WHERE id >= :first AND (id < :end OR CAST(:end AS uuid) IS NULL)),
     (SELECT count(*) FROM charge WHERE {_SPAN}), (SELECT count(*) FROM transfer WHERE {_SPAN})
@@ -230,11 +223,17 @@ async def check_span(session: AsyncSession, span: Span) -> AsyncIterator[list[Fi
         yield [Finding(*row) for row in await session.execute(text(check), _bounds(span))]
 
 
-async def sum_span(session: AsyncSession, span: Span) -> tuple[dict[str, int], tuple[int, int, int]]:
-    """Per unit what all ledger accounts sum to; accounts, charges and transfers."""
-    sums = {row[0]: int(row[1]) for row in await session.execute(text(SUMS), _bounds(span))}
-    sizes = (await session.execute(text(SIZES), _bounds(span))).one()
-    return sums, (sizes[0], sizes[1], sizes[2])
+async def check_balances(session: AsyncSession, span: Span) -> tuple[list[Finding], dict[str, int]]:
+    """Grants and debts that are not what their transfers say; per unit what all ledger accounts sum to."""
+    rows = (await session.execute(text(BALANCES), _bounds(span))).all()
+    found = [Finding(*row) for row in rows if row[0] != "sum"]
+    return found, {row[2]: int(row[3]) for row in rows if row[0] == "sum"}
+
+
+async def size_of(session: AsyncSession, span: Span) -> tuple[int, int, int]:
+    """Accounts, charges and transfers."""
+    row = (await session.execute(text(SIZES), _bounds(span))).one()
+    return row[0], row[1], row[2]
 
 
 async def _broken_links(session: AsyncSession, span: Span) -> AsyncIterator[Finding]:

@@ -55,7 +55,9 @@ class Verifying:
         async with self.database.reading() as session:
             async for findings in repository.check_span(session, span):
                 report.note(findings)
-            sums, (accounts, charges, transfers) = await repository.sum_span(session, span)
+            findings, sums = await repository.check_balances(session, span)
+            report.note(findings)
+            accounts, charges, transfers = await repository.size_of(session, span)
         for unit, total in sums.items():
             report.sums[unit] = report.sums.get(unit, 0) + total
         report.accounts += accounts
