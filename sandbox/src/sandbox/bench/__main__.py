@@ -1,6 +1,6 @@
 """`make bench`: measure, print ratios, write build/bench.json; exit 1 when a must is missed.
 
-python -m sandbox.bench [latency|gateway|streams|memory|known|notices|ledger|auth|ledger-large|tls|scaling]...
+python -m sandbox.bench [latency|gateway|streams|memory|known|notices|webhooks|ledger|auth|ledger-large|tls|scaling]...
 
 All but `ledger-large` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot, ledger-visible,
 ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind.
@@ -25,6 +25,7 @@ from sandbox.bench.notices import notice_figures
 from sandbox.bench.product import Measured, Say, measured_product
 from sandbox.bench.scaling import scaling_figures
 from sandbox.bench.streams import stream_figures
+from sandbox.bench.webhooks import webhook_figures
 
 
 def _say(text: str) -> None:
@@ -40,6 +41,7 @@ PARTS: Final[dict[str, Part]] = {
     "memory": memory_figures,
     "known": known_figures,
     "notices": notice_figures,
+    "webhooks": webhook_figures,
     "ledger": ledger_figures,
     "auth": auth_figures,
 }

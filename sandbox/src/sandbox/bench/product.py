@@ -31,6 +31,18 @@ default = true
 price = "0"
 allowances = [{ rule = "trial", credits = "5", valid_days = 14 }]
 limits = { requests_per_minute = 100000000, tokens_per_minute = 1000000000, concurrency = 100000 }
+
+[plans.measured_monthly]
+name = "Measured, by the month"
+price = "20"
+interval = "month"
+allowances = [{ rule = "period", credits = "20" }]
+
+[bundles.measured_10]
+name = "Measured bundle"
+price = "10"
+credits = "10"
+valid_days = 365
 """
 
 

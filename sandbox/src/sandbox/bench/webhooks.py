@@ -1,0 +1,117 @@
+"""Stripe's webhooks at a steady rate, each several times and in no order: how soon they are answered, what they do."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import asyncpg
+import httpx2
+import psutil
+
+from sandbox.bench.figures import Figure, quantile
+from sandbox.bench.pinning import GATEWAY_CORE, OTHERS_CORE, cpu_s, pin
+from sandbox.bench.product import Measured, Say
+from sandbox.bench.webhook_history import StandIn, differences, make_history
+from sandbox.stack.roles import role_of
+from sandbox.stripe.webhooks import signature_header
+
+PER_S: Final = 200
+COPIES: Final = 3
+SEED: Final = 7
+MUST_MS: Final = 100.0
+WAIT_S: Final = 120.0
+SHOWN: Final = 10
+OTHERS: Final = ("ledger", "notifier")
+
+
+async def webhook_figures(measured: Measured, say: Say) -> list[Figure]:
+    """Sent to billing itself, which has a core of its own; what it tells waits in Kafka until all is measured."""
+    billing = psutil.Process(measured.supervisor.pid_of("billing"))
+    database = await asyncpg.connect(measured.stack.admin_url, database=role_of("billing"))
+    pin(billing.pid, GATEWAY_CORE)
+    try:
+        async with StandIn(measured) as stripe:
+            say("webhooks: buying, renewing and giving back while nothing is delivered")
+            await make_history(measured, stripe)
+            figures = await _delivery_figures(measured, _deliveries(await stripe.listed("events")), database, say=say)
+            rows, differing = await differences(stripe, database)
+    finally:
+        pin(billing.pid, OTHERS_CORE)
+        await database.close()
+    for one in differing[:SHOWN]:
+        say(f"webhooks: {one}")
+    unlike = Figure("webhooks: rows unlike Stripe's", len(differing), "", f"{rows} compared", None, "0", not differing)
+    return [*figures, unlike]
+
+
+async def _delivery_figures(
+    measured: Measured, deliveries: Sequence[bytes], database: asyncpg.Connection, *, say: Say
+) -> list[Figure]:
+    say(f"webhooks: {len(deliveries)} deliveries at {PER_S}/s")
+    billing = psutil.Process(measured.supervisor.pid_of("billing"))
+    used = cpu_s([billing])
+    with _standing_still(measured):
+        waits, all_s = await _deliver(measured, deliveries)
+        used_ms = 1000 * (cpu_s([billing]) - used) / len(deliveries)
+        applied_s = await _applied(database)
+    tail = quantile(waits, 0.99) * 1000
+    name = f"webhooks: answered, {PER_S}/s, {COPIES} of each, shuffled"
+    return [
+        Figure(f"{name}, p50", quantile(waits, 0.5) * 1000, "ms", ""),
+        Figure(f"{name}, p99", tail, "ms", f"{MUST_MS:.0f} ms", tail / MUST_MS, f"< {MUST_MS:.0f} ms", tail < MUST_MS),
+        Figure("webhooks: deliveries per second", len(deliveries) / all_s, "/s", f"{PER_S}/s"),
+        Figure("webhooks: CPU of billing per delivery", used_ms, "ms", "reads and applies meanwhile"),
+        Figure("webhooks: all applied after the last answer", applied_s, "s", ""),
+    ]
+
+
+def _deliveries(events: Sequence[dict[str, Any]]) -> list[bytes]:
+    """Every event several times; the oldest may come last, copies at the same moment."""
+    payloads = [json.dumps(event, indent=2).encode() for event in events for _ in range(COPIES)]
+    random.Random(SEED).shuffle(payloads)  # noqa: S311  # disorder, not secrecy
+    return payloads
+
+
+@contextmanager
+def _standing_still(measured: Measured) -> Iterator[None]:
+    """Who hears of payments would take the core of PostgreSQL and of Stripe's stand-in."""
+    others = [psutil.Process(measured.supervisor.pid_of(name)) for name in OTHERS]
+    for process in others:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in others:
+            process.resume()
+
+
+async def _deliver(measured: Measured, payloads: Sequence[bytes]) -> tuple[list[float], float]:
+    """How long each waited from when it was due, and how long all took; none waits for the answers of others."""
+    url, secret = f"{measured.addresses.url('billing')}/billing/webhooks/stripe", measured.credentials
+    limits = httpx2.Limits(max_connections=256, max_keepalive_connections=256)
+    began = time.perf_counter()
+
+    async def deliver(number: int, payload: bytes) -> float:
+        signature = signature_header(payload, secret=secret.stripe_webhook_secret, signed_at=int(time.time()))
+        (await http.post(url, content=payload, headers={"stripe-signature": signature})).raise_for_status()
+        return time.perf_counter() - began - number / PER_S
+
+    async with httpx2.AsyncClient(limits=limits, trust_env=False, timeout=30) as http, asyncio.TaskGroup() as group:
+        tasks = []
+        for number, payload in enumerate(payloads):
+            await asyncio.sleep(max(0.0, began + number / PER_S - time.perf_counter()))
+            tasks.append(group.create_task(deliver(number, payload)))
+    return [task.result() for task in tasks], time.perf_counter() - began
+
+
+async def _applied(database: asyncpg.Connection) -> float:
+    """Seconds until nothing waits to be applied."""
+    began = time.perf_counter()
+    async with asyncio.timeout(WAIT_S):
+        while await database.fetchval("SELECT count(*) FROM webhook_event WHERE state = 'pending'"):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return time.perf_counter() - began
