@@ -155,6 +155,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "/billing/subscription/cancel": {"when": "now"},
     "/billing/pay-per-use": {"plan": "nothing"},
     "/billing/overage": {"ceiling": "5"},
+    "/billing/tax-ids": {"type": "eu_vat", "value": "DE123456789"},
     "/billing/auto-top-up": {"below": "5", "amount": "10", "daily_cap": "20", "monthly_cap": "100"},
     "/billing/operator/paths/{path}": {"state": "open", "account_id": str(uuid4()), "reason": "a test"},
     "/v1/messages": CALL,

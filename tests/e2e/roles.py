@@ -86,17 +86,18 @@ OTHERS: Final[Mapping[tuple[str, str], str]] = {
             *("/billing/checkout", "/api/billing/checkout", "/api/stripe/create-checkout-session"),
             *("/billing/portal", "/api/stripe/create-portal-session", "/billing/pay-per-use"),
             *(f"/billing/subscription/{verb}" for verb in ("preview", "change", "cancel", "resume")),
-            *("/billing/payment-methods/{method_id}/default", "/billing/auto-top-up/resume"),
+            *("/billing/payment-methods/{method_id}/default", "/billing/auto-top-up/resume", "/billing/tax-ids"),
         )
     },
     **{
         ("GET", f"/billing/{name}"): "admin"
         for name in (
             *("payments", "payments/{payment_id}/use", "invoices", "invoices/{invoice_id}", "credit-notes"),
-            *("payment-methods", "auto-top-up"),
+            *("payment-methods", "auto-top-up", "tax-ids", "invoices/{invoice_id}/use"),
         )
     },
     ("DELETE", "/billing/payment-methods/{method_id}"): "admin",
+    ("DELETE", "/billing/tax-ids/{tax_id}"): "admin",
     **{(verb, "/billing/auto-top-up"): "admin" for verb in ("PUT", "DELETE")},
     ("PUT", "/billing/overage"): "admin",
     **{("GET", f"/billing/operator/{name}"): OPERATOR for name in ("paths", "audit")},

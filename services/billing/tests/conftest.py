@@ -33,6 +33,7 @@ from sandbox.testing import MigratedDatabase
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from counter import Counter, open_counter
 from ledger_stand_in import Books, kept_books
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -294,6 +295,13 @@ async def shop(make_ground: Any) -> AsyncIterator[Shop]:
         }
         async with ground.serving(**changed) as billing:
             yield Shop(billing, books)
+
+
+@pytest_asyncio.fixture
+async def counter(migrated_url: Any) -> AsyncIterator[Counter]:
+    """Billing's use cases without a process, on a database, a stand-in and a clock of the test's own."""
+    async with open_counter(await migrated_url()) as own:
+        yield own
 
 
 @pytest_asyncio.fixture

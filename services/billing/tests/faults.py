@@ -1,9 +1,10 @@
 """A way to Stripe that fails where it is told to: before a request leaves, after its effect, or by an answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 import httpx
+import pytest
 import stripe
 
 from billing.adapters.stripe_api import TIMEOUT_S
@@ -20,11 +21,17 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
+USUAL: tuple[Fault, ...] = ("cut before", "cut after")
+SOME_OR_ALL = [fault if fault in USUAL else pytest.param(fault, marks=pytest.mark.proof) for fault in FAULTS]
+"""One that loses the request and one that loses the answer each time; all of them among the proofs."""
+
+
 class FaultyTransport(httpx.AsyncBaseTransport):
     """Each call that `strikes` picks out meets the fault; the others reach Stripe."""
 
     def __init__(self, fault: Fault, strikes: Callable[[int, httpx.Request], bool]) -> None:
-        self._inner = httpx.AsyncHTTPTransport()
+        # The stand-in speaks no TLS: reading the certificates of the world would take longer than the test.
+        self._inner = httpx.AsyncHTTPTransport(verify=False)
         self._fault = fault
         self._strikes = strikes
         self.calls = 0
@@ -62,7 +69,7 @@ class FaultyWay(stripe.HTTPXClient):
     """The SDK's own client over the faulty transport, which its constructor has no argument for."""
 
     def __init__(self, transport: FaultyTransport) -> None:
-        super().__init__(timeout=TIMEOUT_S)
+        super().__init__(timeout=TIMEOUT_S, verify_ssl_certs=False)
         self._client_async = httpx.AsyncClient(transport=transport)
 
 
@@ -76,6 +83,11 @@ def _answer(status: int, request: httpx.Request) -> httpx.Response:
 def on_call(number: int) -> Callable[[int, httpx.Request], bool]:
     """The call of this number, once."""
     return lambda count, _: count == number
+
+
+def on_calls(numbers: Collection[int]) -> Callable[[int, httpx.Request], bool]:
+    """The calls of these numbers, counted over the transport's whole life."""
+    return lambda count, _: count in numbers
 
 
 def on_path(path: str, *, times: int = 1) -> Callable[[int, httpx.Request], bool]:

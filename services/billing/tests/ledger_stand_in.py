@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from kit.testing import Signer
+
 
 @dataclass
 class Books:
@@ -21,12 +23,16 @@ class Books:
 
     url: str = ""
     left_nano: dict[str, int] = field(default_factory=dict)
+    jwks: dict[str, Any] = field(default_factory=dict)
 
     def set(self, account_id: UUID, left_nano: int) -> None:
         self.left_nano[str(account_id)] = left_nano
 
     async def token(self, request: Request) -> JSONResponse:
         return JSONResponse({"access_token": "a-token", "expires_in": 3600})
+
+    async def keys(self, request: Request) -> JSONResponse:
+        return JSONResponse(self.jwks)
 
     async def snapshot(self, request: Request) -> JSONResponse:
         left_nano = self.left_nano.get(request.path_params["account_id"], 10**15)
@@ -41,10 +47,12 @@ class Books:
 
 
 @asynccontextmanager
-async def kept_books() -> AsyncIterator[Books]:
-    books = Books()
+async def kept_books(signer: Signer | None = None) -> AsyncIterator[Books]:
+    """`signer` is whose tokens a process that asks auth for its keys shall take."""
+    books = Books(jwks=signer.jwks() if signer else {})
     routes = [
         Route("/internal/service-tokens", books.token, methods=["POST"]),
+        Route("/auth/jwks.json", books.keys, methods=["GET"]),
         Route("/internal/accounts/{account_id}/snapshot", books.snapshot, methods=["POST"]),
     ]
     listener = socket.create_server(("127.0.0.1", 0))

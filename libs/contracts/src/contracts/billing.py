@@ -140,6 +140,21 @@ class PaymentFailed(Event):
     amount_minor: IntString
     currency: Currency
     reason: str | None = None
+    card_brand: str | None = None
+    card_last4: str | None = None
+
+
+class OverageStranded(Event):
+    """Use past a plan has waited for a day for a subscription that bills it; an operator decides what becomes of it.
+
+    `amount_nano` is all that the account's use so far comes to, `since` its oldest hour.
+    """
+
+    type: ClassVar[str] = "billing.overage-stranded.v1"
+
+    account_id: UUID
+    amount_nano: IntString
+    since: AwareDatetime
 
 
 class PaymentReversed(Event):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Header
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,13 +20,14 @@ class IdempotencyConflictError(ConflictError):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One use of a key; `answer` is what the first use answered, None when this is the first."""
+    """One use of a key; `answer` is what the first use answered, None when this is the first or that never ended."""
 
     scope: str
     route: str
     key: str
     status: int | None = None
     answer: Any = None
+    is_repeat: bool = False
 
 
 async def begin(session: AsyncSession, *, scope: str, route: str, key: str, body: object) -> Attempt:
@@ -50,7 +51,7 @@ async def begin(session: AsyncSession, *, scope: str, route: str, key: str, body
     ).one()
     if row.digest != digest:
         raise IdempotencyConflictError("This Idempotency-Key was used with another body.", field="Idempotency-Key")
-    return Attempt(scope, route, key, row.status, row.answer)
+    return Attempt(scope, route, key, row.status, row.answer, is_repeat=True)
 
 
 async def finish(session: AsyncSession, attempt: Attempt, *, status: int, answer: Any) -> None:
@@ -60,6 +61,16 @@ async def finish(session: AsyncSession, attempt: Attempt, *, status: int, answer
         update(idempotency_table)
         .where(table.scope == attempt.scope, table.route == attempt.route, table.key == attempt.key)
         .values(status=status, answer=answer)
+    )
+
+
+async def release(session: AsyncSession, attempt: Attempt) -> None:
+    """Forget a use that was refused before it did anything: the next is a first one again."""
+    table = idempotency_table.c
+    await session.execute(
+        delete(idempotency_table).where(
+            table.scope == attempt.scope, table.route == attempt.route, table.key == attempt.key, table.status.is_(None)
+        )
     )
 
 

@@ -26,8 +26,15 @@ class Signer:
     async def key(self, key_id: str) -> jwt.PyJWK | None:
         if key_id != self._key_id:
             return None
+        return jwt.PyJWK(self._public())
+
+    def jwks(self) -> dict[str, object]:
+        """What auth would answer whoever asks for its keys."""
+        return {"keys": [self._public()]}
+
+    def _public(self) -> dict[str, object]:
         public = jwt.algorithms.OKPAlgorithm.to_jwk(self._private.public_key(), as_dict=True)
-        return jwt.PyJWK({**public, "kid": self._key_id, "alg": ALGORITHM, "use": "sig"})
+        return {**public, "kid": self._key_id, "alg": ALGORITHM, "use": "sig"}
 
     def user_token(
         self,

@@ -48,3 +48,21 @@ async def test_a_failed_use_leaves_the_key_free(database: Database) -> None:
 
     async with database.transaction() as session:
         assert (await idempotency.begin(session, scope="account", route="r", key="k", body={})).status is None
+
+
+async def test_a_use_without_an_answer_is_a_repeat_until_it_is_released(database: Database) -> None:
+    async def begin() -> idempotency.Attempt:
+        async with database.transaction() as session:
+            return await idempotency.begin(session, scope="account", route="POST /change", key="k", body={})
+
+    first, second = await begin(), await begin()
+    async with database.transaction() as session:
+        await idempotency.release(session, second)
+    third = await begin()
+    async with database.transaction() as session:
+        await idempotency.finish(session, third, status=200, answer={"done": True})
+        await idempotency.release(session, third)
+    fourth = await begin()
+
+    assert [one.is_repeat for one in (first, second, third, fourth)] == [False, True, False, True]
+    assert fourth.answer == {"done": True}

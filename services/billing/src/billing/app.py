@@ -23,6 +23,7 @@ from billing.entrypoints.http import (
     payment_methods,
     statements,
     subscription,
+    tax_ids,
     webhooks,
 )
 from billing.entrypoints.keeper import Keeper
@@ -34,11 +35,13 @@ from billing.service.changing import ChangeDesk
 from billing.service.checkout import CheckoutDesk
 from billing.service.collecting import Collecting
 from billing.service.confirming import Confirming
+from billing.service.giving_back import GivingBack
 from billing.service.margins import checked, refuse_losses
 from billing.service.metering import Metering
 from billing.service.paths import Paths
 from billing.service.pay_per_use import PayPerUse
 from billing.service.standing import Standing
+from billing.service.tax_ids import TaxIdDesk
 from billing.service.top_ups import TopUps
 from billing.service.wallets import WalletDesk
 from billing.settings import BillingSettings
@@ -54,6 +57,7 @@ ROUTERS = (
     statements.router,
     subscription.router,
     payment_methods.router,
+    tax_ids.router,
     operator.router,
     webhooks.router,
     aliases.router,
@@ -84,20 +88,21 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
     if settings.stripe_poll_s > 0:
         poller = Poller(database, stripe, clock=clock, every_s=settings.stripe_poll_s, wake=worker.wake)
         service.background["poller"] = poller.run
+    metering = Metering(database, stripe.meters, clock=clock)
     state = {
-        **_desks(service, stripe, settings),
+        **_desks(service, stripe, settings, metering=metering),
         "pages": pages.load_pages(),
         "return_pages": ReturnPages(settings.public_url.rstrip("/")),
         "webhook_door": webhooks.WebhookDoor(settings.webhook_secrets, worker.wake),
     }
     service.background["keeper"] = state["keeper"].run
     service.background["sweeper"] = Sweeper(database, stripe, clock=clock, wake=worker.wake).run
-    metering = Metering(database, stripe.meters, clock=clock)
-    service.background["meter"] = MeterReporter(metering).run
+    giving_back = GivingBack(database, stripe.meters, clock)
+    service.background["meter"] = MeterReporter(database, metering, giving_back, clock=clock).run
     return service.app(title="Faregate billing", routers=ROUTERS, state=state)
 
 
-def _desks(service: Service, stripe: StripeApi, settings: BillingSettings) -> dict[str, Any]:
+def _desks(service: Service, stripe: StripeApi, settings: BillingSettings, *, metering: Metering) -> dict[str, Any]:
     """What the routes ask, and what keeps time."""
     database, clock = service.database, service.clock
     paths = Paths(settings.paths, clock)
@@ -107,7 +112,8 @@ def _desks(service: Service, stripe: StripeApi, settings: BillingSettings) -> di
     collecting = Collecting(database, payments, _ledger(service, settings), paths, clock)
     return {
         "desk": CheckoutDesk(database, stripe, paths=paths, clock=clock),
-        "change_desk": ChangeDesk(database, stripe, subscriptions, pay_per_use=use, clock=clock),
+        "change_desk": ChangeDesk(database, stripe, subscriptions, pay_per_use=use, metering=metering, clock=clock),
+        "tax_ids": TaxIdDesk(database, stripe),
         "wallets": WalletDesk(database, payments, clock=clock),
         "confirming": Confirming(database, payments, links=_confirm_links(settings), clock=clock),
         "top_ups": TopUps(paths, clock),

@@ -1,6 +1,7 @@
 """What billing refuses, and what it waits for."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from kit.errors import (
     ConflictError,
@@ -67,6 +68,20 @@ class ChangeRefusedError(ConflictError):
     code = "change_refused"
 
 
+class AlreadySoError(ConflictError):
+    """What was asked for is so already; `answer` is what to say where an earlier use of the same key did it."""
+
+    code = "change_refused"
+
+    def __init__(self, detail: str, *, answer: Mapping[str, Any], field: str | None = None) -> None:
+        super().__init__(detail, field=field)
+        self.answer = answer
+
+
+class AlreadyEndedError(AlreadySoError):
+    code = "no_subscription"
+
+
 class NoPaymentMethodError(ConflictError):
     code = "no_payment_method"
 
@@ -77,6 +92,16 @@ class PaymentMethodInUseError(ConflictError):
 
 class UnknownPaymentMethodError(NotFoundError):
     code = "unknown_payment_method"
+
+
+class UnknownTaxIdError(NotFoundError):
+    code = "unknown_tax_id"
+
+
+class TaxIdRefusedError(InvalidError):
+    """Stripe does not take the type or the number."""
+
+    code = "tax_id_refused"
 
 
 class UnknownPaymentError(NotFoundError):
@@ -123,8 +148,15 @@ class CardDeclinedError(DomainError):
     kind: ClassVar[Kind] = "payment"
     code = "card_declined"
 
-    def __init__(self, detail: str, *, reason: str = "card_declined", payment_id: str | None = None) -> None:
-        super().__init__(detail, extra={"reason": reason})
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str = "card_declined",
+        payment_id: str | None = None,
+        card: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail, extra={"reason": reason, "card": card})
         self.reason = reason
         self.payment_id = payment_id
 

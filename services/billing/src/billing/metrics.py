@@ -27,6 +27,14 @@ TOP_UPS_OVERDUE: Final = Gauge(
 OVERAGE_REPORTED: Final = Counter(
     "faregate_billing_overage_reports_total", "Tries to tell Stripe's meter of overage, by how they ended.", ["outcome"]
 )
+OVERAGE_STRANDED: Final = Gauge(
+    "faregate_billing_overage_stranded",
+    "Accounts whose use past a plan has waited for a day for a subscription that bills it.",
+    multiprocess_mode="livemax",
+)
+OVERAGE_GIVEN_BACK: Final = Counter(
+    "faregate_billing_overage_credits_total", "Reductions of overage that were put on a customer's next invoice."
+)
 OVERAGE_DIFFERED: Final = Counter(
     "faregate_billing_overage_differences_total", "Periods in which Stripe's meter did not have what we reported."
 )

@@ -34,6 +34,8 @@ async def test_a_declined_upgrade_changes_nothing_and_says_why(shop, customer):
 
     assert (answer.status_code, answer.json()["code"]) == (402, "card_declined")
     assert answer.json()["reason"] == "generic_decline"
+    assert answer.json()["card"] == {"brand": "visa", "last4": "4242"}
+    assert answer.json()["detail"] == "The visa card ending in 4242 was declined (generic_decline)."
     assert (await shop.subscription(customer))["plan"] == "small"
     assert len(await shop.billing.events(SETTLED, customer.id)) == 1
 

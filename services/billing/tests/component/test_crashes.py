@@ -1,16 +1,12 @@
 """Billing killed between storing a webhook and publishing, and a Stripe that cannot reach us."""
 
 import asyncio
-import os
-import random
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
-import httpx2
+from billing_process import process
 
 SETTLED = "billing.payment-settled.v1"
 
@@ -58,46 +54,6 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
         target.close()
 
 
-@asynccontextmanager
-async def process(
-    settings, *, stripe_url: str, poll_s: float = 0
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`python -m billing serve` on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    env = {
-        **os.environ,
-        "FAREGATE_ENVIRONMENT": "sandbox",
-        "FAREGATE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
-        "FAREGATE_PUBLIC_URL": settings.public_url,
-        "FAREGATE_AUTH_URL": settings.auth_url,
-        "FAREGATE_BILLING_PORT": str(port),
-        "FAREGATE_BILLING_DATABASE_URL": settings.database_url.get_secret_value(),
-        "FAREGATE_STRIPE_SECRET_KEY": settings.stripe_secret_key.get_secret_value(),
-        "FAREGATE_STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secret.get_secret_value(),
-        "FAREGATE_STRIPE_API_URL": stripe_url,
-        "FAREGATE_BILLING_STRIPE_POLL_S": str(poll_s),
-    }
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "billing", "serve", env=env)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        await _answers(url)
-        yield child, url
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-
-
-async def _answers(url: str) -> None:
-    async with asyncio.timeout(60), httpx2.AsyncClient() as http:
-        while True:
-            with suppress(httpx2.HTTPError):
-                if (await http.get(f"{url}/health/live")).status_code == 200:
-                    return
-            await asyncio.sleep(0.1)
-
-
 async def test_a_kill_between_storing_a_webhook_and_publishing_loses_and_doubles_nothing(ground):
     async with ground.serving() as billing:
         account = await billing.known_account()
@@ -120,28 +76,6 @@ async def test_a_kill_between_storing_a_webhook_and_publishing_loses_and_doubles
 
     assert await settled(billing, account) == 1
     assert await stored(billing, session_id) == ["applied"]
-
-
-async def test_kills_at_random_instants_settle_each_payment_once(ground):
-    async with ground.serving() as billing:
-        accounts = [await billing.known_account() for _ in range(3)]
-        sessions = [await billing.opened(account, "credits_10") for account in accounts]
-    stripe = ground.stripe
-    stripe.control("/sandbox/webhooks", {"duplicate": 2, "shuffle": True})
-    for session_id in sessions:
-        async with process(ground.settings, stripe_url=stripe.base_url) as (child, url):
-            stripe.set_webhook_url(f"{url}/billing/webhooks/stripe")
-            stripe.control(f"/sandbox/checkout/{session_id}/pay")
-            await asyncio.sleep(random.random())
-            child.send_signal(signal.SIGKILL)
-
-    # The stand-in has given up on what it could not deliver by now: the list of events heals that.
-    async with process(ground.settings, stripe_url=stripe.base_url, poll_s=0.5):
-        for account in accounts:
-            await billing.eventually(lambda account=account: settled(billing, account), 1)
-        await billing.eventually(lambda: billing.count("webhook_event", "state = 'pending'"), 0)
-
-    assert [await settled(billing, account) for account in accounts] == [1, 1, 1]
 
 
 async def stored(billing, session_id: str) -> list[str]:

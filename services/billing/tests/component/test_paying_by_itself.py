@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import httpx2
+
 from contracts.ledger import OverageAccrued
 
 SETTLED = "billing.payment-settled.v1"
@@ -28,6 +30,21 @@ async def test_a_card_is_set_up_listed_made_the_default_and_removed(shop, custom
     assert (await shop.settings(customer))[-1]["has_payment_method"] is True
     assert (await shop.done(customer, "GET", f"/billing/checkout/{session_id}"))["settled"] is True
     assert await shop.billing.events(SETTLED, customer.id) == []
+
+
+async def test_a_card_that_is_taken_away_at_stripe_is_charged_no_longer(shop, customer):
+    await shop.buy(customer)
+    (item,) = (await shop.done(customer, "GET", "/billing/payment-methods"))["items"]
+    stripe = shop.billing.stripe
+
+    httpx2.post(
+        f"{stripe.base_url}/v1/payment_methods/{item['id']}/detach", auth=(stripe.secret_key, "")
+    ).raise_for_status()
+    await shop.billing.rest()
+
+    assert (await shop.settings(customer))[-1]["has_payment_method"] is False
+    refused = await shop.ask(customer, "PUT", "/billing/auto-top-up", RULE)
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_payment_method")
 
 
 async def test_another_accounts_card_is_unknown_and_a_needed_one_stays(shop, customer):
@@ -178,6 +195,11 @@ async def test_a_declined_collection_blocks_loses_nothing_and_another_card_pays_
     await shop.billing.eventually(lambda: states(shop, customer), ["declined"])
     await shop.billing.rest()
     assert (await shop.settings(customer))[-1]["overage_ceiling_nano"] == "0"
+    unpaid = (await shop.subscription(customer))["unpaid"]
+    assert (unpaid["amount"], unpaid["card_brand"], unpaid["card_last4"]) == ("30.00", "visa", "4242")
+    assert unpaid["detail"] == "30.00 usd could not be collected from the visa card ending in 4242 (generic_decline)."
+    (failed,) = await shop.billing.events(FAILED, customer.id)
+    assert (failed["card_brand"], failed["card_last4"]) == ("visa", "4242")
 
     await shop.buy(customer)
     newest = next(

@@ -144,7 +144,7 @@ async def test_a_lease_has_one_holder_and_an_overtaken_one_is_told(database, clo
     event = StripeEvent("evt_1", "invoice.paid", "in_1", "cus_1", clock.now())
     try:
         async with database.transaction() as session:
-            await inbox.begin_applying(session, event, first)
+            await inbox.begin_applying(session, [event], first)
     except inbox.LeaseLostError:
         return
     raise AssertionError("the overtaken holder was not told")

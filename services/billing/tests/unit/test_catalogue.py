@@ -119,7 +119,8 @@ def test_a_spec_survives_its_storage_and_layout_does_not_change_its_digest():
 
 
 @pytest.mark.parametrize(
-    ("nano", "shown"), [(0, "0"), (1, "0.000000001"), (5_000_000_000, "5"), (1_500_000_000, "1.5")]
+    ("nano", "shown"),
+    [(0, "0"), (1, "0.000000001"), (5_000_000_000, "5"), (1_500_000_000, "1.5"), (-5, "-0.000000005")],
 )
 def test_credits_are_shown_as_decimals(nano, shown):
     assert credit_text(nano) == shown

@@ -1,5 +1,8 @@
-"""Tax ids of customers: kept and shown, verified by nobody."""
+"""Tax ids of customers: kept and shown, looked at for their form where it is a simple one, verified by nobody."""
 
+import re
+
+from sandbox.stripe.errors import StripeError
 from sandbox.stripe.listing import list_page
 from sandbox.stripe.parameters import TIMELESS_PAGE, Choice, Fields, Kind, Text, not_done
 from sandbox.stripe.routing import Params, Route, create, retrieve
@@ -22,7 +25,13 @@ OWNER = Fields(
 CREATABLE: dict[str, Kind] = {"owner": OWNER, "type": TYPES, "value": Text(max_length=40)}
 
 
+FORMS = {"eu_vat": re.compile(r"[A-Z]{2}[0-9A-Z]{2,12}"), "us_ein": re.compile(r"[0-9]{2}-?[0-9]{7}")}
+
+
 def create_tax_id(work: Work, ident: str, params: Params) -> Json:
+    form = FORMS.get(params["type"])
+    if form is not None and not form.fullmatch(params["value"]):
+        raise StripeError(f"Invalid value for {params['type']}.", code="tax_id_invalid", param="value")
     customer = work.referenced("customer", params["owner"]["customer"], param="owner[customer]")
     tax_id = work.insert(
         {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 
-from billing.domain.payment_methods import PaymentMethod
+from billing.domain.payment_methods import Card, PaymentMethod
 from billing.domain.states import (
     CheckoutSession,
     CreditNote,
@@ -17,12 +17,14 @@ from billing.domain.states import (
     StripeEvent,
     Subscription,
 )
+from billing.domain.tax_ids import TaxId
 from billing.errors import StripeShapeError
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
 
 _IN_PAYMENT: Final = "payment_intent"
+DETACHED: Final = "payment_method.detached"
 
 
 def shaped(read: Callable[[Json], T], body: Json) -> T:
@@ -80,7 +82,14 @@ def intent_of(body: Json) -> Intent:
         customer=ident(body["customer"]),
         amount_minor=int(body["amount"]),
         attempt_id=(body["metadata"] or {}).get("attempt_id"),
+        card=card_of(failure.get("payment_method")),
     )
+
+
+def card_of(method: Any) -> Card | None:
+    """The card of a way to pay that is one."""
+    card = method.get("card") if isinstance(method, Mapping) else None
+    return Card(str(card["brand"]), str(card["last4"])) if card else None
 
 
 def _fee_minor(charge: Any) -> int | None:
@@ -183,6 +192,11 @@ def payment_method_of(body: Json) -> PaymentMethod:
     )
 
 
+def tax_id_of(body: Json) -> TaxId:
+    verification = body.get("verification") or {}
+    return TaxId(body["id"], body["type"], body["value"], body["country"], verification.get("status") or "unavailable")
+
+
 def intent_id_of_invoice(body: Json) -> str | None:
     """The payment intent that paid, else the newest that tried."""
     payments = body["payments"]["data"]
@@ -203,6 +217,9 @@ def event_of(body: Json) -> StripeEvent:
     if body["object"] == "v2.core.event":
         return _thin_event(body)
     about = body["data"]["object"]
+    if body["type"] == DETACHED:
+        # The method no longer says whose it was; that customer is looked at again.
+        about = {"id": (body["data"].get("previous_attributes") or {}).get("customer") or about["id"]}
     object_id = str(about.get("id") or body["id"])
     lease_key = ident(about.get("customer")) or ident(about.get(_IN_PAYMENT)) or object_id
     return StripeEvent(str(body["id"]), str(body["type"]), object_id, lease_key, instant(body["created"]))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import stripe
 
+from billing.adapters.shapes import card_of
 from billing.errors import (
     CardDeclinedError,
     StripeMissingError,
@@ -46,4 +47,7 @@ def _declined(error: stripe.CardError) -> CardDeclinedError:
     told = body.get("error", {})
     reason = str(told.get("decline_code") or error.code or "card_declined")
     payment_id = (told.get("payment_intent") or {}).get("id")
-    return CardDeclinedError(f"The payment was declined ({reason}).", reason=reason, payment_id=payment_id)
+    card = card_of(told.get("payment_method"))
+    detail = f"The {card} was declined ({reason})." if card else f"The payment was declined ({reason})."
+    shown = {"brand": card.brand, "last4": card.last4} if card else None
+    return CardDeclinedError(detail, reason=reason, payment_id=payment_id, card=shown)

@@ -1,14 +1,15 @@
 """Stripe's meter of overage: the meter and its prices, the items that bill it, its events and what it has counted."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import stripe
 
 from billing.adapters.shapes import ident, instant, shaped
 from billing.adapters.stripe_errors import stripe_errors
-from billing.domain.overage import METER, UNIT_PRICE_MINOR, Owed, Report, UseLine
+from billing.domain.overage import METER, UNIT_PRICE_MINOR, Owed, Report, UseLine, metered_key
 from billing.errors import StripeMissingError
 
 _NAME: Final = "Use past the plan"
@@ -44,8 +45,12 @@ class StripeMeters:
             )
         return str(made.id)
 
-    async def _price_id(self, *, currency: str, interval: str) -> str:
-        key = f"{METER}_{currency}_{interval}"
+    async def has_meter(self) -> bool:
+        return self._meter_id is not None or await self._find_meter() is not None
+
+    async def ensure_price(self, *, currency: str, interval: str) -> str:
+        """The price of a unit, made once for each currency and interval."""
+        key = metered_key(currency, interval)
         with stripe_errors():
             found = await self._client.v1.prices.list_async(params={"lookup_keys": [key], "limit": 1})
             if found.data:
@@ -73,7 +78,7 @@ class StripeMeters:
             if item["price"]["recurring"].get("meter") == meter:
                 return str(item["id"]), instant(item["created"])
         interval = items[0]["price"]["recurring"]["interval"]
-        price = await self._price_id(currency=subscription["currency"], interval=interval)
+        price = await self.ensure_price(currency=subscription["currency"], interval=interval)
         with stripe_errors():
             made = await self._client.v1.subscription_items.create_async(
                 params={"subscription": subscription_id, "price": price, "proration_behavior": "none"},
@@ -136,19 +141,18 @@ class StripeMeters:
             "created": {"gte": int(start.timestamp()), "lt": int(end.timestamp())},
             "limit": 100,
         }
-        found: list[UseLine] = []
         with stripe_errors():
             page = await self._client.v1.invoices.list_async(params=params)
-            prices = [price async for price in self._prices()]
-            async for invoice in page.auto_paging_iter():
-                found += shaped(lambda body: _use_lines(body, prices), invoice.to_dict())
-        return found
+            bodies = [invoice.to_dict() async for invoice in page.auto_paging_iter()]
+            prices = [price async for price in self._prices({str(body["currency"]) for body in bodies})]
+        return [line for body in bodies for line in shaped(lambda one: _use_lines(one, prices), body)]
 
-    async def _prices(self) -> AsyncIterator[str]:
-        keys = [f"{METER}_usd_{interval}" for interval in ("month", "year")]
-        page = await self._client.v1.prices.list_async(params={"lookup_keys": keys, "limit": 100})
-        for price in page.data:
-            yield str(price.id)
+    async def _prices(self, currencies: Iterable[str]) -> AsyncIterator[str]:
+        for currency in sorted(currencies):
+            keys = [metered_key(currency, interval) for interval in ("month", "year")]
+            page = await self._client.v1.prices.list_async(params={"lookup_keys": keys, "limit": 100})
+            for price in page.data:
+                yield str(price.id)
 
     async def bill(self, customer: str, *, amount_minor: int, currency: str, key: str, words: str) -> None:
         """An amount on the customer's next invoice; a negative one gives back."""
@@ -157,6 +161,30 @@ class StripeMeters:
                 params={"customer": customer, "amount": amount_minor, "currency": currency, "description": words},
                 options={"idempotency_key": key},
             )
+
+    async def credit(self, customer: str, credit_id: UUID, *, amount_minor: int, currency: str, words: str) -> str:
+        """Give an amount back on the customer's next invoice; the id of Stripe's item."""
+        with stripe_errors():
+            made = await self._client.v1.invoice_items.create_async(
+                params={
+                    "customer": customer,
+                    "amount": -amount_minor,
+                    "currency": currency,
+                    "description": words,
+                    "metadata": {"credit_id": str(credit_id)},
+                },
+                options={"idempotency_key": f"overage-credit-{credit_id}"},
+            )
+        return str(made.id)
+
+    async def find_credit(self, customer: str, credit_id: UUID) -> str | None:
+        """The item that a credit made in Stripe, if any try did."""
+        with stripe_errors():
+            page = await self._client.v1.invoice_items.list_async(params={"customer": customer, "limit": 100})
+            async for item in page.auto_paging_iter():
+                if (item.to_dict().get("metadata") or {}).get("credit_id") == str(credit_id):
+                    return str(item.id)
+        return None
 
 
 def _refused(error: stripe.InvalidRequestError) -> Report:

@@ -88,10 +88,19 @@ class StripeSubscriptions:
         return await self._update(subscription_id, {"cancel_at_period_end": True}, key=key)
 
     async def cancel_now(self, subscription_id: str, *, key: str) -> Subscription:
+        """End it with a last invoice for what was used past the plan; without one Stripe would never ask for that."""
         with stripe_errors():
-            found = await self._client.v1.subscriptions.cancel_async(
-                subscription_id, options={"idempotency_key": f"subscription-{key}"}
-            )
+            try:
+                found = await self._client.v1.subscriptions.cancel_async(
+                    subscription_id,
+                    params={"invoice_now": True, "prorate": False},
+                    options={"idempotency_key": f"subscription-{key}"},
+                )
+            except stripe.InvalidRequestError as error:
+                if error.code != "resource_missing":
+                    raise
+                # Stripe heeds no key here, and has nothing to cancel any more: an earlier try did it.
+                found = await self._client.v1.subscriptions.retrieve_async(subscription_id)
         return shapes.shaped(shapes.subscription_of, found.to_dict())
 
     async def open_portal(self, customer: str, *, return_url: str, configuration: str | None, key: str) -> str:

@@ -28,8 +28,8 @@ def parse_decimal(value: object, *, per_unit: int) -> int:
 
 def credit_text(amount_nano: int) -> str:
     """Nano-credits as decimal credits, without trailing zeros."""
-    whole, rest = divmod(amount_nano, NANO_PER_CREDIT)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+    sign, (whole, rest) = "-" if amount_nano < 0 else "", divmod(abs(amount_nano), NANO_PER_CREDIT)
+    return sign + f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
 def money_text(amount_minor: int) -> str:

@@ -1,9 +1,12 @@
 """Overage as Stripe's meter counts it: whole millionths of a dollar, each with the hour in which it was used."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
+
+from billing.domain.offers import Terms
 
 METER: Final = "faregate_overage"
 """One meter for all plans: it counts money, so a change of plan or price in a period changes no price in Stripe."""
@@ -16,6 +19,11 @@ KNOWN_FOR: Final = timedelta(hours=23)
 """Stripe forgets identifiers after a day at the earliest; an outcome unknown for longer is looked up, not repeated."""
 DRAFT: Final = timedelta(minutes=45)
 """How long after its end a period's invoice surely takes more use: Stripe finalises it after an hour."""
+OFFSET_FOR: Final = timedelta(hours=24)
+"""How long a reduction waits for use that offsets it before it is given back."""
+STRANDED_AFTER: Final = timedelta(hours=24)
+"""How long use may wait for a subscription that bills it before the operator is told."""
+NO_SUBSCRIPTION: Final = "no subscription bills the meter"
 SUMMED: Final = timedelta(hours=1)
 """How long after a try Stripe's count surely shows what it was told."""
 
@@ -39,6 +47,22 @@ def units_of(amount_nano: int, *, carry_nano: int) -> Units:
 def minor_of(units: int) -> int:
     """What Stripe asks for so many units of a line: the half is rounded up, once."""
     return (units + UNITS_PER_MINOR // 2) // UNITS_PER_MINOR
+
+
+def metered_key(currency: str, interval: str) -> str:
+    """What Stripe's price for a unit of the meter is found by."""
+    return f"{METER}_{currency}_{interval}"
+
+
+def metered_prices(offers: Iterable[Terms]) -> list[tuple[str, str]]:
+    """The currencies and intervals in which plans are sold whose overage the meter collects."""
+    plans = [terms for terms in offers if terms.is_plan and terms.interval != "none" and is_metered(terms)]
+    return sorted({(currency, terms.interval) for terms in plans for currency in terms.prices})
+
+
+def is_metered(terms: Terms) -> bool:
+    overage = terms.plan.terms.overage
+    return terms.price_minor > 0 and overage.policy == "bill" and overage.collect == "meter"
 
 
 def identifier_of(account_id: UUID, hour: datetime, sequence: int) -> str:

@@ -4,6 +4,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What a person recognises a card by."""
+
+    brand: str
+    last4: str
+
+    def __str__(self) -> str:
+        return f"{self.brand} card ending in {self.last4}"
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentMethod:
     """A card, or what else Stripe keeps; only what a person needs to recognise it."""
 

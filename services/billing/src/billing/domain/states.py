@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from billing.domain.payment_methods import Wallet
+from billing.domain.payment_methods import Card, Wallet
 from contracts.billing import SubscriptionStatus
 
 
@@ -13,7 +13,7 @@ from contracts.billing import SubscriptionStatus
 class Intent:
     """A payment: what was taken and what Stripe kept of it; `fee_minor` is None until Stripe knows.
 
-    `attempt_id` names the attempt of ours that it is, where nobody was there to pay.
+    `attempt_id` names the attempt of ours that it is, where nobody was there to pay; `card` is what was declined.
     """
 
     id: str
@@ -25,6 +25,7 @@ class Intent:
     customer: str | None = None
     amount_minor: int = 0
     attempt_id: str | None = None
+    card: Card | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from billing.domain.states import StripeEvent
 from billing.errors import LeaseLostError, NotOursError
 from billing.service import inbox
 from billing.service.applying import apply_reading
-from billing.service.reading import read_again
+from billing.service.reading import read_again, together
 from kit import logging
 from kit.backoff import Backoff
 from kit.clock import Clock
@@ -88,31 +88,35 @@ class WebhookWorker:
         if lease is None:
             return 0
         try:
-            return sum([await self._apply_or_set_back(event, lease) for event in events])
+            return sum([await self._apply_or_set_back(group, lease) for group in together(events)])
         finally:
             async with self._database.transaction() as session:
                 await inbox.release_lease(session, lease, now=self._clock.now())
 
-    async def _apply_or_set_back(self, event: StripeEvent, lease: inbox.Lease) -> int:
+    async def _apply_or_set_back(self, events: Sequence[StripeEvent], lease: inbox.Lease) -> int:
+        """Events that one reading answers."""
         try:
-            await self._apply(event, lease)
+            await self._apply(events, lease)
         except LeaseLostError:
             return 0
         except DomainError as error:
-            await self._set_back(event, error)
+            await self._set_back(events, error)
         except (IntegrityError, DataError) as error:
-            await self._set_back(event, ContradictionError(f"The database refuses it: {type(error).__name__}."))
-        return 1
+            await self._set_back(events, ContradictionError(f"The database refuses it: {type(error).__name__}."))
+        return len(events)
 
-    async def _apply(self, event: StripeEvent, lease: inbox.Lease) -> None:
-        reading = await read_again(self._stripe, event)
+    async def _apply(self, events: Sequence[StripeEvent], lease: inbox.Lease) -> None:
+        reading = await read_again(self._stripe, events[-1])
+        heard_at = max(event.created_at for event in events)
         async with self._database.transaction() as session:
-            if await inbox.begin_applying(session, event, lease):
-                await apply_reading(session, reading, heard_at=event.created_at, now=self._clock.now())
-                await inbox.mark_applied(session, event)
+            if pending := await inbox.begin_applying(session, events, lease):
+                await apply_reading(session, reading, heard_at=heard_at, now=self._clock.now())
+                await inbox.mark_applied(session, pending)
 
-    async def _set_back(self, event: StripeEvent, error: DomainError) -> None:
+    async def _set_back(self, events: Sequence[StripeEvent], error: DomainError) -> None:
         if not isinstance(error, NotOursError):
-            log.warning("billing.webhook_set_back", event_id=event.id, type=event.type, code=error.code)
+            newest = events[-1]
+            log.warning("billing.webhook_set_back", event_id=newest.id, type=newest.type, code=error.code)
         async with self._database.transaction() as session:
-            await inbox.set_back(session, event, error, now=self._clock.now())
+            for event in events:
+                await inbox.set_back(session, event, error, now=self._clock.now())

@@ -25,6 +25,7 @@ class Metered(NamedTuple):
     since: datetime
     period_start: datetime
     period_end: datetime
+    currency: str
 
 
 async def insert_fact(session: AsyncSession, **values: Any) -> bool:
@@ -242,6 +243,7 @@ def _metered() -> Any:
             MeteredItemRow.since,
             SubscriptionRow.current_period_start,
             SubscriptionRow.current_period_end,
+            SubscriptionRow.currency,
         )
         .join(MeteredItemRow, MeteredItemRow.subscription_id == SubscriptionRow.id)
         .join(StripeCustomerRow, StripeCustomerRow.account_id == SubscriptionRow.account_id)

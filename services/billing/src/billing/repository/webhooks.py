@@ -11,6 +11,8 @@ from billing.domain.states import StripeEvent
 from billing.tables import LeaseRow, PollRow, WebhookEventRow
 
 _POLL = 1
+# With the rows as parameters it is compiled once; with the rows in it, anew for each webhook.
+_STORE = insert(WebhookEventRow).on_conflict_do_nothing().returning(WebhookEventRow.id)
 
 
 async def insert_events(session: AsyncSession, events: Sequence[tuple[StripeEvent, str]], *, now: datetime) -> int:
@@ -31,10 +33,7 @@ async def insert_events(session: AsyncSession, events: Sequence[tuple[StripeEven
         }
         for event, state in sorted(events, key=lambda pair: pair[0].id)
     ]
-    inserted = await session.execute(
-        insert(WebhookEventRow).values(rows).on_conflict_do_nothing().returning(WebhookEventRow.id)
-    )
-    return len(inserted.all())
+    return len((await session.execute(_STORE, rows)).all())
 
 
 async def list_due(session: AsyncSession, now: datetime, *, limit: int) -> list[StripeEvent]:
@@ -47,19 +46,20 @@ async def list_due(session: AsyncSession, now: datetime, *, limit: int) -> list[
     return [_event(row) for row in rows]
 
 
-async def lock_pending(session: AsyncSession, event_id: str) -> bool:
-    """False when the event is applied already, or being applied elsewhere."""
-    found = await session.scalar(
+async def lock_pending(session: AsyncSession, event_ids: Sequence[str]) -> list[str]:
+    """Those that are not applied already, nor being applied elsewhere."""
+    found = await session.scalars(
         select(WebhookEventRow.id)
-        .where(WebhookEventRow.id == event_id, WebhookEventRow.state == "pending")
+        .where(WebhookEventRow.id.in_(event_ids), WebhookEventRow.state == "pending")
+        .order_by(WebhookEventRow.id)
         .with_for_update(skip_locked=True)
     )
-    return found is not None
+    return list(found)
 
 
-async def set_state(session: AsyncSession, event_id: str, state: str, *, reason: str | None = None) -> None:
+async def set_states(session: AsyncSession, event_ids: Sequence[str], state: str, *, reason: str | None = None) -> None:
     await session.execute(
-        update(WebhookEventRow).where(WebhookEventRow.id == event_id).values(state=state, reason=reason)
+        update(WebhookEventRow).where(WebhookEventRow.id.in_(event_ids)).values(state=state, reason=reason)
     )
 
 

@@ -9,7 +9,7 @@ from billing.domain.amounts import MINOR_PER_UNIT, credit_text, money_text, pars
 from billing.domain.catalogue import BundleSpec, LimitsSpec, OfferKind, TopUpSpec, kind_of
 from billing.domain.offers import Terms
 from billing.service.checkout import Opened, Progress
-from billing.service.statements import PaymentLine, SubscriptionState
+from billing.service.statements import PaymentLine, SubscriptionState, UnpaidUse
 from contracts.money import NANO_PER_CREDIT, Unit
 from kit.http import RequestModel, ResponseModel
 
@@ -159,6 +159,30 @@ class PendingPlan(ResponseModel):
     seats: int
 
 
+class Unpaid(ResponseModel):
+    """Calls are refused until this is paid: by another card, or when the bank takes this one after all."""
+
+    reason: str
+    amount: str
+    currency: str
+    card_brand: str | None
+    card_last4: str | None
+    detail: str
+
+    @classmethod
+    def of(cls, use: UnpaidUse) -> "Unpaid":
+        amount = money_text(use.amount_minor)
+        card = f"the {use.card_brand} card ending in {use.card_last4}" if use.card_last4 else "the card on file"
+        return cls(
+            reason=use.reason,
+            amount=amount,
+            currency=use.currency,
+            card_brand=use.card_brand,
+            card_last4=use.card_last4,
+            detail=f"{amount} {use.currency} could not be collected from {card} ({use.reason}).",
+        )
+
+
 class Subscription(ResponseModel):
     """As Stripe last had it; one that `pays_per_use` is collected afterwards.
 
@@ -178,6 +202,7 @@ class Subscription(ResponseModel):
     pending: PendingPlan | None
     trial_end: Instant | None
     grace_until: Instant | None
+    unpaid: Unpaid | None
 
     @classmethod
     def of(cls, state: SubscriptionState) -> "Subscription":
@@ -199,6 +224,7 @@ class Subscription(ResponseModel):
             pending=pending,
             trial_end=state.trial_end,
             grace_until=state.grace_until,
+            unpaid=Unpaid.of(state.unpaid) if state.unpaid else None,
         )
 
 

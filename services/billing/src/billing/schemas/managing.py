@@ -10,7 +10,7 @@ from billing.domain.payment_methods import PaymentMethod as Method
 from billing.domain.payment_methods import Wallet as Kept
 from billing.schemas.buying import CreditText, Instant, MoneyText, ReturnUrl, Seats
 from billing.service.changing import Preview
-from billing.service.statements import CreditNoteSheet, InvoiceSheet, UseLine
+from billing.service.statements import CreditNoteSheet, InvoiceSheet, UsedLine, UseLine
 from billing.service.top_ups import TopUpState
 from kit.http import RequestModel, ResponseModel
 
@@ -153,7 +153,7 @@ class PaymentMethodAnswer(ResponseModel):
 
 
 class InvoiceLineView(ResponseModel):
-    """`use` marks what was used past the allowance; the hours behind it stand in the ledger's statements."""
+    """`use` marks what was used past the allowance; the hours behind it: `/billing/invoices/{id}/use`."""
 
     description: str
     amount: str
@@ -247,6 +247,44 @@ class UseOfPayment(ResponseModel):
     def of(cls, payment_id: str, lines: list[UseLine]) -> "UseOfPayment":
         hours = [UseHour(hour=one.hour, plan=one.plan_id, credits=credit_text(one.amount_nano)) for one in lines]
         return cls(payment_id=payment_id, items=hours)
+
+
+class ReportedHour(ResponseModel):
+    hour: Instant
+    credits: str
+
+
+class UseOfLine(ResponseModel):
+    """A line and the hours that Stripe was told of for it; `unexplained` is what it counts beyond them, or less."""
+
+    description: str
+    amount: str
+    period_start: Instant
+    period_end: Instant
+    items: list[ReportedHour]
+    unexplained: str
+
+
+class UseOfInvoice(ResponseModel):
+    """The hours behind each line for use, as they were reported; the calls of an hour stand at `/v1/requests`."""
+
+    invoice_id: str
+    lines: list[UseOfLine]
+
+    @classmethod
+    def of(cls, invoice_id: str, lines: list[UsedLine]) -> "UseOfInvoice":
+        shown = [
+            UseOfLine(
+                description=one.line.description,
+                amount=money_text(one.line.amount_minor),
+                period_start=one.line.period_start,
+                period_end=one.line.period_end,
+                items=[ReportedHour(hour=hour, credits=credit_text(nano)) for hour, nano in one.hours],
+                unexplained=credit_text(one.unexplained_nano),
+            )
+            for one in lines
+        ]
+        return cls(invoice_id=invoice_id, lines=shown)
 
 
 class CeilingRequest(RequestModel):

@@ -114,6 +114,7 @@ async def _apply_bundle(
             amount_minor=found.total_minor,
             attempt=1,
             reason=intent.failure,
+            card=intent.card,
         )
         await fail_payment(session, decline, now=now)
 

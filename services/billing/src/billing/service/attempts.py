@@ -150,8 +150,9 @@ async def _hold(session: AsyncSession, attempt: Any, *, reason: str, is_final: b
 
 async def _end(session: AsyncSession, attempt: Any, intent: Intent, *, state: str, now: datetime) -> None:
     reason = intent.failure or ("authentication_required" if state == "needs_action" else intent.status)
+    card = {"card_brand": intent.card.brand, "card_last4": intent.card.last4} if intent.card else {}
     await repository.update_attempt(
-        session, attempt.id, state=state, payment_id=intent.id, failure=reason, ended_at=now
+        session, attempt.id, state=state, payment_id=intent.id, failure=reason, ended_at=now, **card
     )
     metrics.ATTEMPTS.labels(attempt.purpose, state).inc()
     is_final = state == "needs_action" or reason in HOPELESS | NEEDS_CUSTOMER
@@ -167,5 +168,6 @@ async def _end(session: AsyncSession, attempt: Any, intent: Intent, *, state: st
         amount_minor=attempt.amount_minor,
         attempt=1,
         reason=reason,
+        card=intent.card,
     )
     await fail_payment(session, decline, now=now)

@@ -15,6 +15,8 @@ from billing.domain.changes import AllowanceChange, When, allowance_change, when
 from billing.domain.offers import Purchase
 from billing.domain.states import Kept, Subscription
 from billing.errors import (
+    AlreadyEndedError,
+    AlreadySoError,
     ChangeRefusedError,
     CurrencyNotSoldError,
     NoSubscriptionError,
@@ -25,6 +27,7 @@ from billing.repository import catalogue, payments
 from billing.service import inbox
 from billing.service.buying import checked_seats
 from billing.service.customers import ensure_price, get_customer
+from billing.service.metering import Metering
 from billing.service.once import Write, write_once
 from billing.service.pay_per_use import PayPerUse
 from billing.service.portal import PORTAL, ensure_portal
@@ -77,12 +80,14 @@ class ChangeDesk:
         subscriptions: StripeSubscriptions,
         *,
         pay_per_use: PayPerUse,
+        metering: Metering,
         clock: Clock,
     ) -> None:
         self._database = database
         self._stripe = stripe
         self._subscriptions = subscriptions
         self._pay_per_use = pay_per_use
+        self._metering = metering
         self._clock = clock
 
     async def preview(self, wanted: Wanted) -> Preview:
@@ -115,9 +120,10 @@ class ChangeDesk:
 
     async def cancel(self, write: Write, *, at_period_end: bool) -> Mapping[str, Any]:
         """End the subscription; what was paid stays until the period's end, or what is left of it."""
+        when: When = "period_end" if at_period_end else "now"
 
         async def work(key: str) -> Mapping[str, Any]:
-            row = await self._living(write.account_id)
+            row = await self._living(write.account_id, when=when)
             if row.is_local:
                 async with self._database.transaction() as session:
                     locked = await payments.lock_subscription(session, row.id)
@@ -125,8 +131,10 @@ class ChangeDesk:
             elif at_period_end:
                 await self._apply(await self._subscriptions.cancel_at_period_end(row.id, key=key))
             else:
+                # What was used and is not told yet would have no invoice.
+                await self._metering.tell(write.account_id)
                 await self._apply(await self._subscriptions.cancel_now(row.id, key=key))
-            return {"subscription_id": row.id, "when": "period_end" if at_period_end else "now"}
+            return {"subscription_id": row.id, "when": when}
 
         return await write_once(self._database, write, work)
 
@@ -136,7 +144,10 @@ class ChangeDesk:
         async def work(key: str) -> Mapping[str, Any]:
             row = await self._living(write.account_id)
             if not row.cancel_at_period_end and row.pending_plan_id is None:
-                raise ChangeRefusedError("There is nothing to take back: the subscription goes on as it is.")
+                raise AlreadySoError(
+                    "There is nothing to take back: the subscription goes on as it is.",
+                    answer={"subscription_id": row.id},
+                )
             if row.is_local:
                 async with self._database.transaction() as session:
                     locked = await payments.lock_subscription(session, row.id)
@@ -166,11 +177,14 @@ class ChangeDesk:
 
         return await write_once(self._database, write, work)
 
-    async def _living(self, account_id: UUID) -> Any:
+    async def _living(self, account_id: UUID, *, when: When = "now") -> Any:
         async with self._database.reading() as session:
             row = await payments.find_current_subscription(session, account_id)
-        if row is None or payments.has_ended(row):
+        if row is None:
             raise NoSubscriptionError("This account has no subscription.")
+        if payments.has_ended(row):
+            answer = {"subscription_id": row.id, "when": when}
+            raise AlreadyEndedError("This account has no subscription: the last one has ended.", answer=answer)
         return row
 
     async def _step(self, wanted: Wanted) -> Step:
@@ -183,7 +197,8 @@ class ChangeDesk:
             old = await _held(session, row)
             new = await _new(session, wanted, old, now=self._clock.now())
         if (new.terms.offer_id, new.quantity) == (old.terms.offer_id, old.quantity):
-            raise ChangeRefusedError("That is what the account has already.", field="plan")
+            has = {"subscription_id": row.id, "when": "now"}
+            raise AlreadySoError("That is what the account has already.", field="plan", answer=has)
         when = when_of(old, new)
         if when is None:
             raise ChangeRefusedError(

@@ -65,15 +65,15 @@ async def check_lease(session: AsyncSession, lease: Lease) -> None:
         raise LeaseLostError("Another worker took this customer over.")
 
 
-async def begin_applying(session: AsyncSession, event: StripeEvent, lease: Lease) -> bool:
-    """Whether the event is still to be applied, and by us; in the transaction that applies it."""
+async def begin_applying(session: AsyncSession, events: Sequence[StripeEvent], lease: Lease) -> list[str]:
+    """Which of the events are still to be applied, and by us; in the transaction that applies them."""
     await check_lease(session, lease)
-    return await webhooks.lock_pending(session, event.id)
+    return await webhooks.lock_pending(session, [event.id for event in events])
 
 
-async def mark_applied(session: AsyncSession, event: StripeEvent) -> None:
-    await webhooks.set_state(session, event.id, "applied")
-    metrics.WEBHOOKS_ENDED.labels("applied").inc()
+async def mark_applied(session: AsyncSession, event_ids: Sequence[str]) -> None:
+    await webhooks.set_states(session, event_ids, "applied")
+    metrics.WEBHOOKS_ENDED.labels("applied").inc(len(event_ids))
 
 
 async def set_back(session: AsyncSession, event: StripeEvent, error: DomainError, *, now: datetime) -> None:
@@ -94,7 +94,7 @@ async def set_back(session: AsyncSession, event: StripeEvent, error: DomainError
 
 
 async def _end(session: AsyncSession, event: StripeEvent, state: str, *, reason: str) -> None:
-    await webhooks.set_state(session, event.id, state, reason=reason)
+    await webhooks.set_states(session, [event.id], state, reason=reason)
     metrics.WEBHOOKS_ENDED.labels(state).inc()
     if state == "failed":
         log.error("billing.webhook_failed", event_id=event.id, type=event.type, reason=reason)

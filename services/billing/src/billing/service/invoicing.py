@@ -72,6 +72,7 @@ def _decline(invoice: Invoice, account_id: UUID, granted: Granted) -> Decline:
         attempt=invoice.attempts,
         reason=invoice.intent.failure if invoice.intent else None,
         subscription_id=invoice.subscription_id,
+        card=invoice.intent.card if invoice.intent else None,
     )
 
 

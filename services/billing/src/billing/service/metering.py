@@ -6,7 +6,7 @@ from uuid import UUID
 
 from billing import metrics
 from billing.adapters.stripe_meters import StripeMeters
-from billing.domain.overage import DRAFT, HOUR, SUMMED, Owed, Reach, Report, dated, is_closed, wait_s
+from billing.domain.overage import DRAFT, HOUR, NO_SUBSCRIPTION, SUMMED, Owed, Reach, Report, dated, is_closed, wait_s
 from billing.errors import LeaseLostError, StripeMissingError, StripeRefusedError
 from billing.repository import overage as repository
 from billing.repository.overage import Metered
@@ -87,7 +87,7 @@ class Metering:
         async with self._database.transaction() as session:
             due_at = self._clock.now() + timedelta(seconds=wait_s(owed.attempts))
             await repository.update_row(
-                session, owed, attempts=owed.attempts + 1, due_at=due_at, reason="no subscription bills the meter"
+                session, owed, attempts=owed.attempts + 1, due_at=due_at, reason=NO_SUBSCRIPTION
             )
 
     async def _report(self, owed: Owed, metered: Metered, lease: inbox.Lease) -> bool:

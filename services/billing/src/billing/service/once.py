@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from billing.errors import AlreadySoError
 from kit import idempotency
 from kit.database import Database
 
@@ -41,7 +42,15 @@ async def write_once(
     if attempt.answer is not None:
         kept: Mapping[str, Any] = attempt.answer
         return kept
-    answer = await work(write.stripe_key)
+    try:
+        answer = await work(write.stripe_key)
+    except AlreadySoError as so:
+        # The first use of the key did it, and its answer was lost; or there was none, and nothing has been done.
+        if not attempt.is_repeat:
+            async with database.transaction() as session:
+                await idempotency.release(session, attempt)
+            raise
+        answer = so.answer
     async with database.transaction() as session:
         await idempotency.finish(session, attempt, status=200, answer=dict(answer))
     return answer

@@ -13,6 +13,7 @@ from billing.adapters.stripe_api import StripeApi
 from billing.adapters.stripe_subscriptions import NewItem, StripeSubscriptions
 from billing.domain.catalogue import Catalogue, spec_digest
 from billing.domain.offers import Purchase, Terms
+from billing.domain.overage import METER, UNIT_PRICE_MINOR, metered_key, metered_prices
 from billing.domain.states import Kept
 from billing.errors import UnknownOfferError
 from billing.repository import catalogue as repository
@@ -23,7 +24,15 @@ from billing.service.portal import DIGEST, ensure_portal
 from kit.clock import Clock
 from kit.database import Database
 
-Action = Literal["publish", "create price", "retire price", "keep price", "create portal configuration"]
+Action = Literal[
+    "publish",
+    "create price",
+    "retire price",
+    "keep price",
+    "create meter",
+    "create metered price",
+    "create portal configuration",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +94,24 @@ class Pusher:
         steps += [
             _left(key, terms, sold.living) for key, (terms, _) in made.items() if key not in wanted and found.get(key)
         ]
+        steps += await self._metered_steps(sold)
         if await self._stripe.catalogue.find_portal(DIGEST) is None:
             steps.append(Step("create portal configuration", DIGEST))
         return steps
+
+    async def _metered_steps(self, sold: Sold) -> list[Step]:
+        """What bills use past a plan: one meter, and a price of it for each currency and interval of such plans."""
+        wanted = metered_prices(sold.terms)
+        if not wanted:
+            return []
+        steps = [] if await self._stripe.meters.has_meter() else [Step("create meter", METER)]
+        keys = {metered_key(currency, interval): currency for currency, interval in wanted}
+        found = await self._stripe.catalogue.find_prices(sorted(keys))
+        return steps + [
+            Step("create metered price", key, f"{UNIT_PRICE_MINOR} of a cent a unit, {currency}")
+            for key, currency in keys.items()
+            if key not in found
+        ]
 
     async def push(self, catalogue: Catalogue) -> list[Step]:
         """Do it: publish, make what is missing, retire what nobody has and nobody can buy any more."""
@@ -103,6 +127,8 @@ class Pusher:
         for price_id, terms, currency in sold.prices:
             if terms.lookup_key(currency) in retired:
                 await self._stripe.catalogue.retire_price(price_id)
+        for currency, interval in metered_prices(sold.terms):
+            await self._stripe.meters.ensure_price(currency=currency, interval=interval)
         await ensure_portal(self._database, self._stripe.catalogue)
         return steps
 

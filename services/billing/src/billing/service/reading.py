@@ -1,16 +1,25 @@
 """What to read again from Stripe when an event says that something changed; the event's own content is not used."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from billing.adapters.shapes import DETACHED
 from billing.adapters.stripe_api import StripeApi
 from billing.domain.states import Reading, StripeEvent
 
 
 async def read_again(stripe: StripeApi, event: StripeEvent) -> Reading:
     """The present state of what an event speaks of; no transaction may be open."""
-    return await {**_READERS, **_THIN_READERS}[event.type](stripe, event.object_id)
+    return await _ALL_READERS[event.type](stripe, event.object_id)
+
+
+def together(events: Sequence[StripeEvent]) -> list[list[StripeEvent]]:
+    """Events that the same reading answers: each was stored before it is made."""
+    groups: dict[tuple[object, str], list[StripeEvent]] = {}
+    for event in events:
+        groups.setdefault((_ALL_READERS[event.type], event.object_id), []).append(event)
+    return list(groups.values())
 
 
 async def _intent(stripe: StripeApi, intent_id: str) -> Reading:
@@ -112,6 +121,7 @@ _READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]]] = 
     "payment_intent.canceled": _intent,
     "setup_intent.succeeded": _setup,
     "payment_method.attached": _method,
+    DETACHED: _customer,
     "customer.updated": _customer,
     "credit_note.created": _credit_note,
     "credit_note.updated": _credit_note,
@@ -135,5 +145,6 @@ _THIN_READERS: Final[Mapping[str, Callable[[StripeApi, str], Awaitable[Reading]]
     "v1.billing.meter.no_meter_found": _wrong_use,
 }
 
+_ALL_READERS: Final = {**_READERS, **_THIN_READERS}
 HANDLED: Final = (*LISTED, *_THIN_READERS)
 """All types that change something here."""

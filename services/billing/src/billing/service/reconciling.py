@@ -7,8 +7,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.adapters.stripe_meters import StripeMeters
+from billing.domain.amounts import NANO_PER_MINOR
 from billing.domain.overage import DRAFT, HOUR, UNIT_NANO, UNITS_PER_MINOR, Owed, UseLine, minor_of
 from billing.repository import overage as repository
+from billing.repository import overage_credits
 from billing.repository.overage import Metered
 from billing.service.overage import begin_anew
 from kit.clock import Clock
@@ -23,6 +25,7 @@ class Books:
     customer: str | None
     ledger_nano: int
     carry_nano: int
+    credited_minor: int
     units: dict[str, int]
     gaps: tuple[str, ...]
 
@@ -30,7 +33,8 @@ class Books:
     def is_whole(self) -> bool:
         """Whether what the ledger said is what our rows hold, to the nano-credit."""
         held = sum(units for state, units in self.units.items() if state != "expired")
-        return not self.gaps and self.ledger_nano == held * UNIT_NANO + self.carry_nano
+        ours_nano = held * UNIT_NANO + self.carry_nano - self.credited_minor * NANO_PER_MINOR
+        return not self.gaps and self.ledger_nano == ours_nano
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ async def _books(session: AsyncSession, account_id: UUID, customer: str | None) 
         customer=customer,
         ledger_nano=await repository.sum_facts(session, account_id),
         carry_nano=await repository.find_carry(session, account_id),
+        credited_minor=await overage_credits.sum_credits(session, account_id),
         units=await repository.sum_units(session, account_id),
         gaps=tuple(await repository.list_gaps(session, account_id)),
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.offers import Terms
+from billing.domain.payment_methods import Card
 from billing.errors import FeeNotKnownError
 from billing.repository import payments
 from contracts.billing import PaymentFailed, PaymentSettled
@@ -116,6 +117,7 @@ class Decline:
     attempt: int
     reason: str | None
     subscription_id: str | None = None
+    card: Card | None = None
 
 
 async def fail_payment(session: AsyncSession, decline: Decline, *, now: datetime) -> None:
@@ -157,4 +159,6 @@ def _failed(decline: Decline, *, now: datetime) -> PaymentFailed:
         amount_minor=decline.amount_minor,
         currency=decline.currency,
         reason=decline.reason,
+        card_brand=decline.card.brand if decline.card else None,
+        card_last4=decline.card.last4 if decline.card else None,
     )

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from billing.domain.overage import UNIT_NANO
 from billing.errors import UnknownInvoiceError, UnknownPaymentError
-from billing.repository import attempts, invoices, payments, use
+from billing.repository import attempts, invoices, overage, payments, use
+from billing.repository import settings as account_settings
 from billing.repository.invoices import Place
 
 
@@ -23,6 +25,17 @@ class PaymentLine:
     currency: str
     grant_nano: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnpaidUse:
+    """Why paying per use stands still: the last collection was declined, and which card it was tried with."""
+
+    reason: str
+    amount_minor: int
+    currency: str
+    card_brand: str | None
+    card_last4: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,7 @@ class SubscriptionState:
     pending: tuple[str, int, int] | None
     trial_end: datetime | None
     grace_until: datetime | None
+    unpaid: UnpaidUse | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,15 @@ class CreditNoteSheet:
     total_minor: int
     pdf_url: str | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsedLine:
+    """A line for what was used past a plan, with the hours that Stripe was told of; what they do not explain."""
+
+    line: InvoiceLine
+    hours: tuple[tuple[datetime, int], ...]
+    unexplained_nano: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +158,17 @@ async def find_subscription(session: AsyncSession, account_id: UUID) -> Subscrip
         pending=pending,
         trial_end=row.trial_end,
         grace_until=row.grace_until,
+        unpaid=await _unpaid(session, account_id) if row.is_local else None,
     )
+
+
+async def _unpaid(session: AsyncSession, account_id: UUID) -> UnpaidUse | None:
+    row = await account_settings.find_settings(session, account_id)
+    latest = await attempts.list_latest(session, account_id, "pay_per_use", limit=1)
+    if row is None or row.use_blocked is None or not latest:
+        return None
+    last = latest[0]
+    return UnpaidUse(row.use_blocked, last.amount_minor, last.currency, last.card_brand, last.card_last4)
 
 
 async def list_invoices(session: AsyncSession, account_id: UUID, *, before: Place, limit: int) -> list[InvoiceSheet]:
@@ -197,6 +230,20 @@ async def list_credit_notes(
         )
         for row in rows
     ]
+
+
+async def list_use_of_invoice(session: AsyncSession, account_id: UUID, invoice_id: str) -> list[UsedLine]:
+    """The hours behind each line for use; a first invoice's line, for a period that only begins, has none."""
+    sheet = await get_invoice(session, account_id, invoice_id)
+    return [await _used(session, account_id, line) for line in sheet.lines if line.is_use]
+
+
+async def _used(session: AsyncSession, account_id: UUID, line: InvoiceLine) -> UsedLine:
+    if line.quantity == 0:
+        return UsedLine(line, (), 0)
+    rows = await overage.list_in_window(session, account_id, line.period_start, line.period_end)
+    hours = tuple((row.hour, row.units * UNIT_NANO) for row in rows if row.state == "accepted")
+    return UsedLine(line, hours, line.quantity * UNIT_NANO - sum(nano for _, nano in hours))
 
 
 async def list_use_of_payment(session: AsyncSession, account_id: UUID, payment_id: str) -> list[UseLine]:

@@ -295,6 +295,8 @@ class ChargeAttemptRow(Base):
     state: Mapped[str]
     payment_id: Mapped[str | None] = mapped_column(unique=True)
     failure: Mapped[str | None]
+    card_brand: Mapped[str | None]
+    card_last4: Mapped[str | None]
     tries: Mapped[int] = mapped_column(Integer, server_default="0")
     next_try_at: Mapped[datetime]
     created_at: Mapped[datetime]

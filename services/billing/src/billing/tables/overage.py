@@ -27,6 +27,7 @@ class OverageCarryRow(Base):
     """What is less than one unit of the meter, or negative, and waits for the account's next row."""
 
     __tablename__ = "overage_carry"
+    __table_args__ = (Index("ix_overage_carry_reduced", "account_id", postgresql_where=text("carry_nano < 0")),)
 
     account_id: Mapped[UUID] = mapped_column(primary_key=True)
     carry_nano: Mapped[int]
@@ -54,6 +55,26 @@ class OverageRow(Base):
     attempts: Mapped[int] = mapped_column(Integer)
     due_at: Mapped[datetime]
     reason: Mapped[str | None]
+    told_at: Mapped[datetime | None]
+
+
+class OverageCreditRow(Base):
+    """A reduction that nothing offset: given back by an item on the customer's next invoice, whose id is Stripe's."""
+
+    __tablename__ = "overage_credit"
+    __table_args__ = (
+        CheckConstraint("amount_minor > 0", name="amount_positive"),
+        Index("ix_overage_credit_due", "due_at", postgresql_where=text("item_id IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(index=True)
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    item_id: Mapped[str | None]
+    tries: Mapped[int] = mapped_column(Integer)
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime]
 
 
 class MeteredItemRow(Base):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from billing.entrypoints.http.access import BuyerDep, DatabaseDep
 from billing.errors import RoleMayNotBuyError
 from billing.schemas.buying import Payment, Subscription, SubscriptionAnswer
-from billing.schemas.managing import CreditNoteView, InvoiceView, UseOfPayment
+from billing.schemas.managing import CreditNoteView, InvoiceView, UseOfInvoice, UseOfPayment
 from billing.service import statements
 from kit.database import Database
 from kit.identity import CallerDep
@@ -70,6 +70,13 @@ async def list_invoices(
 async def show_invoice(buyer: BuyerDep, database: DatabaseDep, invoice_id: InvoiceId) -> InvoiceView:
     async with database.reading() as session:
         return InvoiceView.of(await statements.get_invoice(session, buyer.account_id, invoice_id))
+
+
+@router.get("/invoices/{invoice_id}/use", summary="The hours of use behind each line for what was used past a plan")
+async def show_use_of_invoice(buyer: BuyerDep, database: DatabaseDep, invoice_id: InvoiceId) -> UseOfInvoice:
+    async with database.reading() as session:
+        lines = await statements.list_use_of_invoice(session, buyer.account_id, invoice_id)
+    return UseOfInvoice.of(invoice_id, lines)
 
 
 @router.get("/credit-notes", summary="What was taken off invoices, newest first")
