@@ -90,7 +90,13 @@ async def _live(http: httpx2.AsyncClient, stripe: StandIn, number: int) -> None:
 
 
 async def _buy(http: httpx2.AsyncClient, stripe: StandIn, offer: str) -> dict[str, Any]:
-    answer = await http.post("/billing/checkout", json={"offer": offer}, headers={"idempotency-key": uuid4().hex})
+    key = {"idempotency-key": uuid4().hex}
+    while True:
+        answer = await http.post("/billing/checkout", json={"offer": offer}, headers=key)
+        if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE:
+            break
+        # Billing hears of a new account a moment after the sign-up.
+        await asyncio.sleep(0.2)
     return await stripe.happens(f"/sandbox/checkout/{answer.raise_for_status().json()['session_id']}/pay")
 
 
