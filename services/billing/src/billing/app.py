@@ -26,6 +26,7 @@ from billing.entrypoints.http import (
     tax_ids,
     webhooks,
 )
+from billing.entrypoints.intake import Intake
 from billing.entrypoints.keeper import Keeper
 from billing.entrypoints.meter_reporter import MeterReporter
 from billing.entrypoints.poller import Poller, Sweeper
@@ -82,7 +83,9 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
     database, clock = service.database, service.clock
     stripe = StripeApi(settings.stripe_secret_key.get_secret_value(), api_url=settings.stripe_api_url)
     publisher = CataloguePublisher(database, catalogue, clock=clock)
-    worker = WebhookWorker(database, stripe, clock=clock)
+    intake = Intake(database, clock=clock)
+    worker = WebhookWorker(database, stripe, clock=clock, give_way=intake.give_way)
+    intake.on_stored.append(worker.wake)
     service.background = {"stripe": stripe.hold_open, "catalogue": publisher.run, "webhooks": worker.run}
     service.ready = {"catalogue": publisher.ready}
     if settings.stripe_poll_s > 0:
@@ -93,7 +96,7 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
         **_desks(service, stripe, settings, metering=metering),
         "pages": pages.load_pages(),
         "return_pages": ReturnPages(settings.public_url.rstrip("/")),
-        "webhook_door": webhooks.WebhookDoor(settings.webhook_secrets, worker.wake),
+        "webhook_door": webhooks.WebhookDoor(settings.webhook_secrets, intake),
     }
     service.background["keeper"] = state["keeper"].run
     service.background["sweeper"] = Sweeper(database, stripe, clock=clock, wake=worker.wake).run

@@ -26,7 +26,7 @@ from kit.errors import UnavailableError
 from sandbox.fixtures_stripe import running_stripe_server
 
 CALLS_OF_A_CHECKOUT = 5
-CALLS_OF_A_PAYMENT = 2
+CALLS_OF_A_PAYMENT = 1
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from contracts.ledger import OverageAccrued
 from kit.errors import UnavailableError
 from sandbox.fixtures_stripe import running_stripe_server
 
+pytestmark = pytest.mark.long
+
 CREDIT = 10**9
 BACK = "https://example.com/"
 CALLS_OF_A_CHANGE = 3

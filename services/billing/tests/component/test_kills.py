@@ -18,6 +18,8 @@ from pydantic import SecretStr
 
 from billing.settings import BillingSettings
 
+pytestmark = pytest.mark.long
+
 SETTLED = "billing.payment-settled.v1"
 CREDIT = 10**9
 SEED = 20

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -36,7 +36,16 @@ class ContradictionError(DomainError):
 class WebhookWorker:
     """Any number of these may run: a customer's events are applied by one at a time, in no particular order."""
 
-    def __init__(self, database: Database, stripe: StripeApi, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        stripe: StripeApi,
+        *,
+        clock: Clock,
+        give_way: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`give_way` is waited for before each piece of work."""
+        self._give_way = give_way
         self._database = database
         self._stripe = stripe
         self._clock = clock
@@ -106,6 +115,8 @@ class WebhookWorker:
         return len(events)
 
     async def _apply(self, events: Sequence[StripeEvent], lease: inbox.Lease) -> None:
+        if self._give_way is not None:
+            await self._give_way()
         reading = await read_again(self._stripe, events[-1])
         heard_at = max(event.created_at for event in events)
         async with self._database.transaction() as session:

@@ -1,6 +1,6 @@
 """Where Stripe tells us that something changed: verified over the raw bytes, stored once, answered, applied later."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
@@ -8,12 +8,11 @@ from fastapi import APIRouter, Request, Response
 from billing import metrics
 from billing.adapters.shapes import event_of, shaped
 from billing.adapters.signatures import verified_event
+from billing.entrypoints.intake import Intake
 from billing.errors import ForgedWebhookError, StripeShapeError
 from billing.schemas.buying import Received
-from billing.service.inbox import store_events
 from kit import logging
 from kit.clock import Clock
-from kit.database import Database
 from kit.http import problem
 
 log = logging.get(__name__)
@@ -21,10 +20,10 @@ log = logging.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WebhookDoor:
-    """Which secrets may sign, and whom to tell when something was stored."""
+    """Which secrets may sign, and who stores what they signed."""
 
     secrets: Sequence[str] = field(repr=False)
-    wake: Callable[[], None]
+    intake: Intake
 
 
 router = APIRouter(prefix="/billing/webhooks", tags=["webhooks"])
@@ -34,7 +33,6 @@ router = APIRouter(prefix="/billing/webhooks", tags=["webhooks"])
 async def receive_webhook(request: Request) -> Response | Received:
     door: WebhookDoor = request.app.state.webhook_door
     clock: Clock = request.app.state.clock
-    database: Database = request.app.state.database
     payload = await request.body()
     try:
         body = verified_event(
@@ -48,8 +46,5 @@ async def receive_webhook(request: Request) -> Response | Received:
         metrics.WEBHOOKS_FORGED.inc()
         log.warning("billing.webhook_refused", reason=str(error))
         return problem(request, 400, "invalid_webhook", f"Refused: {error}.")
-    async with database.transaction() as session:
-        new = await store_events(session, [event], source="webhook", now=clock.now())
-    if new:
-        door.wake()
+    await door.intake.store(event)
     return Received()
