@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from auth.adapters import addresses, totp
-from auth.adapters.passwords import Passwords
+from auth.adapters.passwords import TURNS_BESIDE, WAITING_MOST, Passwords
 from auth.adapters.sealing import Sealer, WrongKeyError
 from auth.domain.limits import DelayPolicy
 from auth.domain.passwords import common_passwords, weakness
 from auth.entrypoints.parts import network_of
 from auth.errors import AddressError
+from kit.errors import UnavailableError
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -132,6 +134,29 @@ async def test_the_decoy_lets_nobody_in():
 
     assert (await passwords.verify(None, "")).right is False
     assert (await passwords.verify("not a hash", "x")).right is False
+    passwords.close()
+
+
+async def test_a_crowd_is_let_in_a_few_at_a_time_and_what_is_too_much_is_refused():
+    """Whoever waits holds nothing, so that a hundred who sign in at once leave connections to everybody else."""
+    passwords, entered, leave = Passwords(threads=1), [], asyncio.Event()
+
+    async def enter(number: int) -> None:
+        async with passwords.turn():
+            entered.append(number)
+            await leave.wait()
+
+    crowd = [asyncio.create_task(enter(number)) for number in range(WAITING_MOST)]
+    await asyncio.sleep(0)
+    inside = list(entered)
+    with pytest.raises(UnavailableError, match="Too many are signing in"):
+        await enter(-1)
+    leave.set()
+    await asyncio.gather(*crowd)
+    await enter(WAITING_MOST)
+
+    assert inside == list(range(1 + TURNS_BESIDE))
+    assert entered == list(range(WAITING_MOST + 1))
     passwords.close()
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -20,6 +21,8 @@ MEMORY_KIB: Final = 19_456
 PASSES: Final = 2
 LANES: Final = 1
 WAITING_MOST: Final = 256
+TURNS_BESIDE: Final = 3
+"""So many are at the database, before or after their hash, while each thread has one: that keeps the threads busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,31 @@ class Verdict:
 
 
 class Passwords:
-    """Hashes and verifies; more than `WAITING_MOST` waiting is refused, not queued."""
+    """Hashes and verifies, within a turn; more than `WAITING_MOST` waiting for one is refused, not queued."""
 
     def __init__(self, *, threads: int | None = None, passes: int = PASSES) -> None:
         self._argon2 = PasswordHasher(time_cost=passes, memory_cost=MEMORY_KIB, parallelism=LANES, type=Type.ID)
         # One core stays free for everything else that this process does.
-        self._pool = ThreadPoolExecutor(threads or max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="argon2")
+        threads = threads or max(1, (os.cpu_count() or 2) - 1)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._turns = asyncio.Semaphore(threads + TURNS_BESIDE)
         self._waiting = 0
         self._decoy: str | None = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """For a hash with the transactions around it: whoever waits holds nothing, least of all a connection.
+
+        A crowd that is let in all at once would take the pool's connections and the turns of the loop from everybody.
+        """
+        if self._waiting >= WAITING_MOST:
+            raise UnavailableError("Too many are signing in at this moment; try again.", retry_after_s=2)
+        self._waiting += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._waiting -= 1
 
     async def hash(self, password: str) -> str:
         return await self._run(partial(self._argon2.hash, normal(password)))
@@ -71,10 +91,4 @@ class Passwords:
         return self._decoy
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= WAITING_MOST:
-            raise UnavailableError("Too many are signing in at this moment; try again.", retry_after_s=2)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._waiting -= 1
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)

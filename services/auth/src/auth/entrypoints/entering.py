@@ -1,29 +1,21 @@
 """Signing in and up with a password: shared by the JSON routes, the alias and the pages."""
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import hmac
-import json
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
 from fastapi import Request
 
 from auth.adapters import addresses
 from auth.adapters.passwords import Verdict
-from auth.adapters.sealing import WrongKeyError
 from auth.entrypoints.parts import Parts, device_of, network_of, until_next_step
+from auth.entrypoints.sealed import seal, unseal
 from auth.errors import LinkUsedError, SecondFactorRequiredError, WrongCodeAtSignInError
 from auth.service import registering, signing_in
 from auth.service.registering import NewUser
 from auth.service.sessions import SignedIn
 from auth.service.signing_in import Attempt, CodeRefused
-
-_PENDING_FOR: Final = timedelta(minutes=10)
-_PENDING_NAME: Final = "pending-sign-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +38,15 @@ async def sign_up(parts: Parts, request: Request, email: str, password: str, *, 
         await parts.limits.take_sign_up(session, network=network, now=parts.clock.now())
         await parts.guard.check_work(session, proof, now=parts.clock.now())
     await parts.guard.check_captcha(proof, network=network)
-    new = NewUser(address=address, address_normal=normal, password_hash=await parts.passwords.hash(password))
+    async with parts.passwords.turn():
+        new = NewUser(address=address, address_normal=normal, password_hash=await parts.passwords.hash(password))
+        await _register(parts, new)
+    await until_next_step(began)
+
+
+async def _register(parts: Parts, new: NewUser) -> None:
     async with parts.database.transaction() as session:
         await registering.register(session, new, limits=parts.limits, activation=parts.activation, clock=parts.clock)
-    await until_next_step(began)
 
 
 async def sign_in(parts: Parts, request: Request, login: Login) -> SignedIn:
@@ -62,7 +59,8 @@ async def sign_in_at_page(parts: Parts, request: Request, login: Login, *, brows
     """The same for a page, which asks for the code afterwards: sealed words for `continue_with_code` then."""
     outcome, attempt = await _attempt(parts, request, login)
     if isinstance(outcome, CodeRefused) and outcome.needed:
-        return _sealed(parts, attempt, browser_secret)
+        words = {"address": attempt.address, "proof": _proof(attempt)}
+        return seal(parts, words, purpose="password-sign-in", browser_secret=browser_secret)
     return _opened(outcome)
 
 
@@ -70,7 +68,7 @@ async def continue_with_code(
     parts: Parts, request: Request, pending: str, code: str, *, browser_secret: str
 ) -> SignedIn:
     """The second step, in the browser that did the first one; raises `LinkUsedError` when that was too long ago."""
-    began = _unsealed(parts, pending, browser_secret)
+    began = unseal(parts, pending, purpose="password-sign-in", browser_secret=browser_secret)
     attempt = await _begin(parts, request, began["address"])
     if _proof(attempt) != began["proof"]:
         raise LinkUsedError("Your password has changed meanwhile.")
@@ -79,10 +77,11 @@ async def continue_with_code(
 
 async def _attempt(parts: Parts, request: Request, login: Login) -> tuple[SignedIn | CodeRefused, Attempt]:
     _, normal = addresses.parse(login.email, reserved_names=parts.reserved_names)
-    attempt = await _begin(parts, request, normal)
-    # Between two transactions, because argon2 must not hold a connection.
-    verdict = await parts.passwords.verify(attempt.password_hash, login.password)
-    return await _finish(parts, request, attempt, verdict=verdict, code=login.code), attempt
+    async with parts.passwords.turn():
+        attempt = await _begin(parts, request, normal)
+        # Between two transactions, because argon2 must not hold a connection.
+        verdict = await parts.passwords.verify(attempt.password_hash, login.password)
+        return await _finish(parts, request, attempt, verdict=verdict, code=login.code), attempt
 
 
 async def _begin(parts: Parts, request: Request, address_normal: str) -> Attempt:
@@ -117,23 +116,6 @@ def _opened(outcome: SignedIn | CodeRefused) -> SignedIn:
             raise SecondFactorRequiredError("Send a code of your second factor as well.", field="code")
         raise WrongCodeAtSignInError("The code is wrong, or it was used before.", field="code")
     return outcome
-
-
-def _sealed(parts: Parts, attempt: Attempt, browser_secret: str) -> str:
-    until = (parts.clock.now() + _PENDING_FOR).timestamp()
-    words = json.dumps({"address": attempt.address, "proof": _proof(attempt), "until": until}).encode()
-    return base64.urlsafe_b64encode(parts.pending.seal(words, name=f"{_PENDING_NAME} {browser_secret}")).decode()
-
-
-def _unsealed(parts: Parts, pending: str, browser_secret: str) -> dict[str, str]:
-    try:
-        sealed = base64.urlsafe_b64decode(pending.encode())
-        words = json.loads(parts.pending.open(sealed, name=f"{_PENDING_NAME} {browser_secret}"))
-    except (binascii.Error, ValueError, WrongKeyError):
-        raise LinkUsedError("This page is too old.") from None
-    if words["until"] <= parts.clock.now().timestamp():
-        raise LinkUsedError("This page is too old.")
-    return {"address": words["address"], "proof": words["proof"]}
 
 
 def _proof(attempt: Attempt) -> str:

@@ -5,10 +5,10 @@ from uuid import UUID
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from auth.entrypoints.outside.sealed import seal, unseal
 from auth.entrypoints.pages.entrance import arrived
 from auth.entrypoints.pages.speaking import PageRoute
 from auth.entrypoints.parts import device_of, network_of
+from auth.entrypoints.sealed import seal, unseal
 from auth.entrypoints.visiting import Visit, VisitDep, local_path
 from auth.errors import TooManyAttemptsError
 from auth.service.arriving import Arrival, Way, finish_arrival

@@ -11,10 +11,10 @@ from auth.adapters.providers import Asked, OutsideProvider
 from auth.domain.outside import Vouched
 from auth.entrypoints.browser import new_browser_secret
 from auth.entrypoints.outside.arriving import arrive
-from auth.entrypoints.outside.sealed import seal, unseal
 from auth.entrypoints.pages.speaking import PageRoute
 from auth.entrypoints.parts import ActingDep, Parts, PartsDep, network_of, refusals
 from auth.entrypoints.proving import prove
+from auth.entrypoints.sealed import seal, unseal
 from auth.entrypoints.visiting import HOME, Visit, VisitDep, local_path
 from auth.errors import AddressError, OutsideSignInError, UnknownProviderError
 from auth.schemas.identities import BeginLinkAnswer

@@ -11,10 +11,11 @@ from auth.adapters.sealing import WrongKeyError
 from auth.entrypoints.parts import Parts
 from auth.errors import LinkUsedError
 
-Purpose = Literal["outside-sign-in", "arrival"]
+Purpose = Literal["outside-sign-in", "arrival", "password-sign-in", "authenticator"]
 
 LASTS: Final = timedelta(minutes=10)
 _MOST_CHARS: Final = 4096
+_OVER: Final = "This was begun too long ago, or in another browser; begin again."
 
 
 def seal(parts: Parts, words: Mapping[str, str], *, purpose: Purpose, browser_secret: str) -> str:
@@ -30,8 +31,8 @@ def unseal(parts: Parts, sealed: str, *, purpose: Purpose, browser_secret: str) 
         raw = base64.urlsafe_b64decode(sealed[:_MOST_CHARS] + "=" * (-len(sealed) % 4))
         opened = json.loads(parts.pending.open(raw, name=f"{purpose} {browser_secret}"))
     except (binascii.Error, ValueError, WrongKeyError):
-        raise LinkUsedError("This sign-in was begun too long ago, or in another browser; begin again.") from None
+        raise LinkUsedError(_OVER) from None
     if opened["until"] <= parts.clock.now().timestamp():
-        raise LinkUsedError("This sign-in was begun too long ago, or in another browser; begin again.")
+        raise LinkUsedError(_OVER)
     words: dict[str, str] = opened["words"]
     return words
