@@ -153,6 +153,21 @@ async def test_somebody_new_signs_in_with_a_provider_and_comes_back_as_the_same_
     assert {"identity.linked", "session.opened"} <= set(await social.acted(_tokens(first)))
 
 
+async def test_who_comes_from_a_provider_for_the_first_time_counts_as_a_sign_up_of_the_network(running, issuer):
+    provider = Provider(name="acme", kind="oidc", client_id="faregate", client_secret=SecretStr("shh"), issuer=issuer)
+    clock = ManualClock(datetime.now(UTC))
+    async with running(providers=(provider,), manual=clock, signups_per_hour=1) as auth:
+        (first, _), (second, _) = await _person(issuer), await _person(issuer)
+        made, known, refused = [await _signed_in(auth, issuer, one) for one in (first, first, second)]
+        registered = await auth.http.post("/auth/register", json={"email": "x@example.com", "password": PASSWORD})
+
+    assert (made.page.status_code, known.page.status_code) == (303, 303)
+    assert _user(made) == _user(known)
+    assert (refused.page.status_code, registered.status_code) == (429, 429)
+    assert "Too many registrations from this network" in refused.page.text
+    assert not any(name.endswith("_refresh") for name in refused.cookies)
+
+
 async def test_the_provider_is_asked_with_code_pkce_state_and_nonce(social):
     query = parse_qs(urlsplit(await _sent(Browser(social.http))).query)
 

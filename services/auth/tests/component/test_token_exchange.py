@@ -106,7 +106,11 @@ async def _exchange(auth, token, **more):
 
 def _claims(answer):
     assert answer.status_code == 200, answer.text
-    return jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+    return _claims_of(answer.json()["access_token"])
+
+
+def _claims_of(token):
+    return jwt.decode(token, options={"verify_signature": False})
 
 
 async def test_a_product_exchanges_its_token_and_its_user_is_made_on_first_sight(trusting, issuer):
@@ -248,6 +252,23 @@ async def test_nobody_is_made_where_the_operator_does_not_allow_it(running, issu
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     assert _claims(linked)["sub"] == known["user_id"]
     assert elsewhere.status_code == 400
+
+
+async def test_who_is_made_on_first_sight_counts_as_a_sign_up_of_the_network(running, issuer):
+    async with running(signups_per_hour=2, trusted_issuers=(issuer.trusted(),)) as auth:
+        token = issuer.token(auth, org="org_first")
+        made = [await _exchange(auth, token), await _exchange(auth, token)]
+        user = await _exchange(auth, issuer.token(auth))
+        account = await _exchange(auth, issuer.token(auth, subject=_claims_of(token)["sub"], org="org_second"))
+        auth.clock.advance(1801)
+        later = await _exchange(auth, issuer.token(auth))
+    roomy = issuer.trusted(sign_ups_per_hour=3)
+    async with running(signups_per_hour=2, trusted_issuers=(roomy,)) as auth:
+        many = [await _exchange(auth, issuer.token(auth)) for _ in range(4)]
+
+    assert [one.status_code for one in (*made, user, account, later)] == [200, 200, 429, 429, 200]
+    assert int(user.headers["retry-after"]) > 0
+    assert [one.status_code for one in many] == [200, 200, 200, 429]
 
 
 async def test_an_unconfirmed_address_or_an_operator_is_not_taken_over(trusting, issuer):

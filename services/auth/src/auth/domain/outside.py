@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import ConfigDict, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 
 from contracts.auth import Role
 
@@ -96,6 +96,7 @@ class TrustedIssuer:
     roles: dict[str, Role] = field(default_factory=dict)
     default_role: Role = "developer"
     create_users: bool = False
+    sign_ups_per_hour: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

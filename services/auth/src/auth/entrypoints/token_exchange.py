@@ -45,6 +45,7 @@ async def _exchange(request: Request, form: Form, parts: Parts) -> ProgramTokens
         create=trusted.issuer.create_users,
         address=_parsed(vouched.verified_address, reserved_names=parts.reserved_names),
         activation=parts.activation,
+        limits=parts.limits.of_issuer(trusted.issuer.sign_ups_per_hour),
     )
     exchange = Exchange(
         issuer=trusted.issuer, vouched=vouched, placed=placed, first=first, network=network, clock=parts.clock

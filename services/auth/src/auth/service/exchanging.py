@@ -121,6 +121,7 @@ class Exchange:
         """On first sight; whoever comes first is its owner, for an account is never without one."""
         if not self.issuer.create_users:
             raise ExchangeRefusedError("The token names an account that is not known here.")
+        await self.first.limits.take_sign_up(session, network=self.network, now=self.clock.now())
         name = (self.placed.account_name or wanted)[:NAME_CHARS]
         account = await insert_team(session, user_id, name, clock=self.clock)
         new = await identities.insert_account(

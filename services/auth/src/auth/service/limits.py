@@ -1,6 +1,6 @@
 """Counting attempts, so that guessing gets slow and mails stay few."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -75,7 +75,12 @@ class Limits:
         if wait_s:
             raise TooManyAttemptsError(f"Too many devices are waiting; try again in {wait_s} s.", retry_after_s=wait_s)
 
+    def of_issuer(self, sign_ups_per_hour: int | None) -> "Limits":
+        """Where an issuer has a limit of its own: its server may exchange the tokens of all its users."""
+        return self if sign_ups_per_hour is None else replace(self, sign_ups=Bucket(sign_ups_per_hour, 3600.0))
+
     async def take_sign_up(self, session: AsyncSession, *, network: str, now: datetime) -> None:
+        """For users and accounts that are made, by whichever way somebody comes."""
         wait_s = await limits.take(session, self.keyed.digest("sign-up", network), self.sign_ups, now=now)
         if wait_s:
             raise TooManyAttemptsError(

@@ -11,6 +11,7 @@ from auth.domain.people import User
 from auth.errors import IdentityTakenError, LastWayInError, NobodyKnownError, UnknownIdentityError
 from auth.repository import identities, users
 from auth.service import audit
+from auth.service.limits import Limits
 from auth.service.messages import request_message
 from auth.service.registering import Activation, NewUser, create_user
 from kit.clock import Clock
@@ -19,11 +20,12 @@ from kit.ids import uuid7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstSight:
-    """What happens to somebody new: whether a user is made, with which address, and what that starts."""
+    """What happens to somebody new: whether a user is made, with which address, what that starts and how often."""
 
     create: bool
     address: tuple[str, str] | None
     activation: Activation
+    limits: Limits
 
 
 async def recognize(session: AsyncSession, vouched: Vouched, first: FirstSight, *, network: str, clock: Clock) -> UUID:
@@ -34,7 +36,7 @@ async def recognize(session: AsyncSession, vouched: Vouched, first: FirstSight, 
         return known.user_id
     if first.address is None:
         raise NobodyKnownError("The provider vouches for no address; sign in another way and link it.")
-    user = await _by_address(session, first, clock=clock)
+    user = await _by_address(session, first, vouched, network=network, clock=clock)
     actor = Actor(kind="user", user_id=user.id, network=network)
     if not await _link(session, user.id, vouched, by=actor, clock=clock):
         # Two first sign-ins at once: the other one was quicker.
@@ -42,12 +44,15 @@ async def recognize(session: AsyncSession, vouched: Vouched, first: FirstSight, 
     return user.id
 
 
-async def _by_address(session: AsyncSession, first: FirstSight, *, clock: Clock) -> User:
+async def _by_address(
+    session: AsyncSession, first: FirstSight, vouched: Vouched, *, network: str, clock: Clock
+) -> User:
     """A user made with the address, or the one who has it if both sides have verified it."""
     assert first.address is not None
     address, normal = first.address
     user = await users.find_user_by_address(session, normal)
     if user is None and first.create:
+        await first.limits.take_sign_up(session, network=network, now=clock.now())
         new = NewUser(address=address, address_normal=normal, password_hash=None, verified=True)
         made = await create_user(session, new, activation=first.activation, clock=clock)
         user = made or await users.find_user_by_address(session, normal)

@@ -39,6 +39,7 @@ _PAGE: Final[dict[int | str, dict[str, Any]]] = {
     303: {"description": "There, or back to where the sign-in was begun"},
     401: {"description": "Why not: as a page, where the request is one of a browser", "content": _SAID},
     404: {"description": "There is no such provider", "content": _SAID},
+    429: {"description": "Too many new users from this network", "content": _SAID},
 }
 
 
@@ -77,7 +78,12 @@ async def callback(
     vouched = await known.vouched(_asked(parts, words, state=state), code)
     if "user" in words:
         return await _link(visit, vouched, user_id=UUID(words["user"]), session_id=UUID(words["session"]))
-    first = FirstSight(create=known.provider.create_users, address=_parsed(parts, vouched), activation=parts.activation)
+    first = FirstSight(
+        create=known.provider.create_users,
+        address=_parsed(parts, vouched),
+        activation=parts.activation,
+        limits=parts.limits,
+    )
     network = network_of(visit.request, parts.trusted_proxies)
     async with parts.database.transaction() as session:
         user_id = await recognizing.recognize(session, vouched, first, network=network, clock=parts.clock)
