@@ -4,14 +4,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
+import pyotp
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, Route, async_playwright
 from tests.e2e.conftest import Product
 from tests.e2e.test_the_story import signed_up
 from tests.judges.conftest import Installed
 from tests.judges.test_pages_in_a_browser import FLAGS, PICTURES
+
+from auth.adapters.templates import Templates
+from auth.domain.sign_up_proof import is_solved
+from auth.entrypoints.visiting import page_headers
+from sandbox.demo.customer import Customer
 
 pytestmark = pytest.mark.judge
 
@@ -121,9 +127,65 @@ async def test_every_page_is_usable_at_every_width(product: Product, chromium: s
         await seen.press("Make a key")
         await seen.at("keys-made")
         await seen.at("passkeys", "/auth/pages/passkeys")
+        await _look_at_credentials(seen, customer)
         await seen.at("sessions", "/auth/pages/sessions")
         await seen.press("Sign out")
         await seen.at("signed-out")
+
+
+async def _look_at_credentials(seen: Looking, customer: Customer) -> None:
+    """Changing the password as far as a refusal; the second factor from its key to its recovery codes."""
+    page = seen.page
+    await seen.at("password", "/auth/pages/password")
+    await page.get_by_label("Your password").fill(customer.password)
+    await page.get_by_label("New password").fill("password1")
+    await seen.press("Change the password")
+    await seen.at("password-wrong")
+    await seen.at("second-factor", "/auth/pages/second-factor")
+    await page.get_by_label("Your password").fill(customer.password)
+    await seen.press("Set it up")
+    await seen.at("authenticator")
+    await page.get_by_label("Code").fill("not a code")
+    await seen.press("Switch it on")
+    await seen.at("authenticator-wrong")
+    await page.get_by_label("Code").fill(pyotp.TOTP(await page.locator("#key").inner_text()).now())
+    await seen.press("Switch it on")
+    await seen.at("recovery-codes")
+    await seen.at("second-factor-on", "/auth/pages/second-factor")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_page_for_signing_up_does_the_work_that_the_operator_wants(
+    product: Product, chromium: str, axe: str, size: str
+) -> None:
+    """The page and its script as they are, put before Chromium with a challenge; what the form brings is judged."""
+    templates, sent, there = Templates(), [], "http://127.0.0.1:1"
+    words = {"next": "/", "email": "", "wrong": {}, "csrf": "x", "signed_in": False, "shortest": 8, "longest": 256}
+    html = templates.page("sign_up", title="Sign up", work="a.challenge", bits=12, **words)
+    files = {"style.css": "text/css", "sign-up-work.js": "text/javascript"}
+
+    async def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2]
+        if route.request.method == "POST":
+            sent.append(parse_qs(route.request.post_data or ""))
+            await route.fulfill(status=200, content_type="text/html", body="done")
+        elif name in files:
+            await route.fulfill(status=200, content_type=files[name], body=templates.source(name))
+        else:
+            await route.fulfill(status=200, content_type="text/html", headers=page_headers(script=True), body=html)
+
+    async with looking(product, chromium, axe, size) as seen:
+        await seen.page.route(f"{there}/**", answer)
+        await seen.page.goto(f"{there}/auth/pages/sign-up")
+        await seen.page.get_by_label("E-mail address").fill("somebody@example.com")
+        await seen.page.get_by_label("Password").fill("correct horse battery")
+        await seen.at("sign-up-work")
+        await seen.press("Sign up")
+        await seen.page.wait_for_function("document.body.textContent === 'done'")
+
+    challenge, _, solution = sent[0]["proof"][0].rpartition(".")
+    assert challenge == "a.challenge"
+    assert is_solved(challenge, solution, bits=12)
 
 
 async def test_a_program_is_answered_after_a_consent_in_a_real_browser(

@@ -140,6 +140,7 @@ def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRi
         second_factors=SecondFactors(sealer, sealer.derived("recovery-codes"), limits),
         passkeys=Passkeys(RelyingParty(settings.public_url, more_origins=settings.passkey_origins)),
         guard=_guard(service, settings, sealer),
+        sign_up_url=None if settings.sign_up_url is None else str(settings.sign_up_url),
         providers={
             one.name: OutsideProvider(one, http=service.http, clock=service.clock) for one in settings.providers
         },

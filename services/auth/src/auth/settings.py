@@ -5,7 +5,7 @@ import binascii
 import re
 from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from auth.domain.outside import SIGNATURES, Provider, TrustedIssuer
@@ -39,6 +39,7 @@ class AuthSettings(ServiceSettings):
     proof_of_work_bits: int = Field(18, ge=1, le=28)
     captcha_verify_url: str | None = None
     captcha_secret: SecretStr | None = None
+    sign_up_url: HttpUrl | None = Field(None, description="the product's own form, which has the captcha")
     providers: tuple[Provider, ...] = Field((), description="with whom one can sign in")
     trusted_issuers: tuple[TrustedIssuer, ...] = Field((), description="whose tokens are exchanged for ours")
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")

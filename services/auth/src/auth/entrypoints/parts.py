@@ -70,6 +70,7 @@ class Parts:
     second_factors: SecondFactors
     passkeys: Passkeys
     guard: SignUpGuard
+    sign_up_url: str | None
     trusted_issuers: Mapping[str, Trusted]
     providers: Mapping[str, OutsideProvider]
     operator_second_factor: bool

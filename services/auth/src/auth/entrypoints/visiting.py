@@ -60,11 +60,13 @@ class Visit:
         """Raises `NotInBrowserError` unless the form was sent by a page that we gave to this browser."""
         self.parts.browser.check_csrf(self.request, self.form.get("csrf", ""), session_id=self.session_id)
 
-    def page(self, template: str, /, *, status: int = 200, leads_to: str = "", **words: Any) -> HTMLResponse:
-        """A page; `leads_to` is where its form may lead besides ourselves."""
+    def page(
+        self, template: str, /, *, status: int = 200, leads_to: str = "", script: bool = False, **words: Any
+    ) -> HTMLResponse:
+        """A page; `leads_to` is where its form may lead besides ourselves, `script` whether it has a file of ours."""
         csrf = self.parts.browser.csrf_token(self.secret, self.session_id)
         text = self.parts.templates.page(template, csrf=csrf, signed_in=self.caller is not None, **words)
-        return self.with_cookies(HTMLResponse(text, status, page_headers(leads_to)))
+        return self.with_cookies(HTMLResponse(text, status, page_headers(leads_to, script=script)))
 
     def go(self, path: str) -> Response:
         return self.with_cookies(RedirectResponse(path, 303, {"referrer-policy": "no-referrer"}))
@@ -87,11 +89,11 @@ class Visit:
         self.secret, self.new_secret, self.renewed = new_browser_secret(), True, signed_in
 
 
-def page_headers(goes_to: str = "", *, referrer: str = "same-origin") -> dict[str, str]:
-    leads_to = f"'self' {goes_to}".rstrip()
+def page_headers(goes_to: str = "", *, referrer: str = "same-origin", script: bool = False) -> dict[str, str]:
+    leads_to, scripts = f"'self' {goes_to}".rstrip(), "script-src 'self'; " if script else ""
     return {
         "content-security-policy": (
-            f"default-src 'none'; style-src 'self'; img-src 'self'; form-action {leads_to}; "
+            f"default-src 'none'; style-src 'self'; {scripts}img-src 'self'; form-action {leads_to}; "
             "frame-ancestors 'none'; base-uri 'none'"
         ),
         "referrer-policy": referrer,

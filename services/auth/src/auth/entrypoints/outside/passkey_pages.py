@@ -1,21 +1,20 @@
-"""Passkeys on pages: signing in with one, keeping one's own. The one script comes from here, as a file."""
+"""Passkeys on pages, which need a script: signing in with one, keeping one's own."""
 
 import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from auth.domain.passkeys import Passkey
 from auth.entrypoints.outside.arriving import arrive
 from auth.entrypoints.pages.speaking import PageRoute
-from auth.entrypoints.parts import Parts, PartsDep, network_of
-from auth.entrypoints.proving import prove
+from auth.entrypoints.parts import Parts, network_of
+from auth.entrypoints.proving import proof_of, prove
 from auth.entrypoints.visiting import HOME, SIGN_IN, Visit, VisitDep, id_of, local_path
 from auth.errors import PasskeyRefusedError, UnknownPasskeyError
 from auth.schemas.passkeys import AddPasskeyRequest, PasskeySignInRequest
-from auth.schemas.passwords import Proof
 from auth.service import passkeys
 from auth.service.passkeys import Copied
 from kit.errors import DomainError
@@ -27,12 +26,6 @@ Next = Annotated[str, Query(alias="next", max_length=4096)]
 SIGN_IN_PAGE: Final = "/auth/pages/passkey"
 OWN: Final = "/auth/pages/passkeys"
 _REFUSED: Final = "This passkey was not accepted. Try again, or use another way."
-
-
-@router.get("/static/passkeys.js")
-async def script(parts: PartsDep) -> Response:
-    text = parts.templates.source("passkeys.js")
-    return Response(text, media_type="text/javascript", headers={"cache-control": "public, max-age=3600"})
 
 
 @router.get("/passkey")
@@ -74,7 +67,7 @@ async def begin(visit: VisitDep) -> Response:
     visit.check_form()
     acting, parts, name = visit.acting, visit.parts, visit.form.get("name", "").strip()[:100]
     try:
-        await prove(parts, acting, _proof(visit))
+        await prove(parts, acting, proof_of(visit.form))
         async with parts.database.transaction() as session:
             options = await parts.passkeys.begin_registration(session, acting, clock=parts.clock)
     except DomainError as error:
@@ -115,7 +108,7 @@ async def remove(visit: VisitDep) -> Response:
     try:
         if passkey_id is None:
             raise UnknownPasskeyError("You have no such passkey.")
-        await prove(parts, acting, _proof(visit))
+        await prove(parts, acting, proof_of(visit.form))
         async with parts.database.transaction() as session:
             await passkeys.remove_passkey(session, acting, passkey_id, clock=parts.clock)
     except DomainError as error:
@@ -147,11 +140,7 @@ async def _sign_in_options(parts: Parts, *, network: str) -> dict[str, Any]:
 
 
 def _ceremony(visit: Visit, *, options: dict[str, Any], status: int = 200, **words: Any) -> Response:
-    """The only pages with a script: one file of ours, and nothing that it could fetch."""
-    page = visit.page("passkey", status=status, options=json.dumps(options), **{"wrong": {}, **words})
-    policy = page.headers["content-security-policy"]
-    page.headers["content-security-policy"] = policy.replace("style-src 'self'", "style-src 'self'; script-src 'self'")
-    return page
+    return visit.page("passkey", status=status, script=True, options=json.dumps(options), **{"wrong": {}, **words})
 
 
 async def _own_page(visit: Visit, *, name: str = "", status: int = 200, **words: Any) -> Response:
@@ -179,8 +168,3 @@ def _credential(visit: Visit) -> Any:
         return json.loads(visit.form.get("credential", ""))
     except ValueError:
         return None
-
-
-def _proof(visit: Visit) -> Proof:
-    password, code = visit.form.get("password", "")[:512] or " ", visit.form.get("code", "").strip()[:32]
-    return Proof(password=SecretStr(password), code=SecretStr(code) if len(code) >= 6 else None)

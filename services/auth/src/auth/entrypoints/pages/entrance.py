@@ -1,18 +1,17 @@
 """Signing in, up and out, and asking for a new password, without any script."""
 
-import asyncio
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from auth.adapters import addresses
 from auth.domain.passwords import LONGEST, SHORTEST
 from auth.entrypoints import entering
 from auth.entrypoints.entering import Login
 from auth.entrypoints.pages.speaking import PageRoute
-from auth.entrypoints.parts import Parts, forget_sessions, network_of, until_next_step
+from auth.entrypoints.parts import forget_sessions
+from auth.entrypoints.passwords import ask_for_reset
 from auth.entrypoints.visiting import HOME, SIGN_IN, Visit, VisitDep, local_path
 from auth.errors import (
     AddressError,
@@ -22,7 +21,7 @@ from auth.errors import (
     WrongCodeAtSignInError,
     WrongCredentialsError,
 )
-from auth.service import passwords, sessions
+from auth.service import sessions
 from auth.service.sessions import SignedIn
 from kit.errors import DomainError
 from kit.http import STATUS
@@ -80,10 +79,6 @@ async def sign_in_with_code(visit: VisitDep) -> Response:
 
 @router.get("/sign-up")
 async def show_sign_up(visit: VisitDep, onward: Next = HOME) -> Response:
-    if visit.parts.guard.kind != "off":
-        # A captcha or work needs a script, and these pages have none: the product's own form brings the proof.
-        text = "Sign up where you found us: signing up here needs a proof that this page cannot bring."
-        return visit.page("message", title="Sign up", text=text, kind="note")
     return _sign_up_page(visit, onward)
 
 
@@ -96,7 +91,8 @@ async def sign_up(visit: VisitDep) -> Response:
         wrong = {"password": f"A password has {SHORTEST} to {LONGEST} characters."}
         return _sign_up_page(visit, onward, email=email, wrong=wrong, status=422)
     try:
-        await entering.sign_up(visit.parts, visit.request, email, password)
+        proof = visit.form.get("proof") or None
+        await entering.sign_up(visit.parts, visit.request, email, password, proof=proof)
     except DomainError as error:
         field = error.field if error.field in ("email", "password") else "form"
         return _sign_up_page(visit, onward, email=email, wrong={field: error.detail}, status=STATUS[error.kind])
@@ -118,15 +114,12 @@ async def show_forgot(visit: VisitDep) -> Response:
 @router.post("/forgot")
 async def forgot(visit: VisitDep) -> Response:
     visit.check_form()
-    email, parts = visit.form.get("email", "")[:255], visit.parts
-    began = asyncio.get_running_loop().time()
+    email = visit.form.get("email", "")[:255]
     try:
-        _, normal = addresses.parse(email, reserved_names=parts.reserved_names)
-        await _request_reset(parts, normal, network=network_of(visit.request, parts.trusted_proxies))
+        await ask_for_reset(visit.parts, visit.request, email)
     except (AddressError, TooManyAttemptsError) as error:
         status = 422 if isinstance(error, AddressError) else 429
         return _forgot_page(visit, email=email, wrong={"email": error.detail}, status=status)
-    await until_next_step(began)
     text = "If there is an account with this address, a mail with a link is on its way. The link works for 10 minutes."
     return visit.page("message", title="Look into your mailbox", text=text, kind="done")
 
@@ -168,12 +161,6 @@ def arrived(visit: Visit, signed_in: SignedIn, onward: str) -> Response:
     )
 
 
-async def _request_reset(parts: Parts, address_normal: str, *, network: str) -> None:
-    async with parts.database.transaction() as session:
-        await parts.limits.take_mail_request(session, network=network, now=parts.clock.now())
-        await passwords.request_reset(session, address_normal, limits=parts.limits, clock=parts.clock)
-
-
 def _sign_in_page(visit: Visit, onward: str, *, email: str = "", status: int = 200, **words: Any) -> Response:
     return visit.page(
         "sign_in",
@@ -191,15 +178,36 @@ def _code_page(visit: Visit, pending: str, onward: str, *, wrong: Wrong | None =
 
 
 def _sign_up_page(visit: Visit, onward: str, *, email: str = "", status: int = 200, **words: Any) -> Response:
+    guard, wrong = visit.parts.guard, words.get("wrong", {})
+    if guard.kind == "siteverify":
+        return _sign_up_elsewhere(visit, onward)
+    # Work is done by a script, the only one on these pages besides the passkeys'.
+    work = guard.challenge(now=visit.parts.clock.now()) if guard.kind == "proof_of_work" else None
     return visit.page(
         "sign_up",
         status=status,
+        script=work is not None,
         title="Sign up",
         next=local_path(onward),
         email=email,
-        wrong=words.get("wrong", {}),
+        wrong=wrong,
         shortest=SHORTEST,
         longest=LONGEST,
+        work=work,
+        bits=guard.bits,
+    )
+
+
+def _sign_up_elsewhere(visit: Visit, onward: str) -> Response:
+    """A captcha is a script of somebody else, which these pages never load: the product's own form has it."""
+    there = visit.parts.sign_up_url
+    return visit.page(
+        "message",
+        title="Sign up",
+        text="New accounts are made with a captcha, which this page does not load.",
+        kind="note",
+        link=there or f"{SIGN_IN}?{urlencode({'next': local_path(onward)})}",
+        link_text="Sign up there" if there else "Sign in another way",
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from auth.domain.passwords import LONGEST, SHORTEST
@@ -12,12 +12,14 @@ from auth.entrypoints.passwords import reset_with
 from auth.entrypoints.visiting import page_headers, read_page_form, refuse_other_sites
 from auth.errors import LinkUsedError, NotVerifiedError, WeakPasswordError
 from auth.service import changing_address, inviting, messages
+from kit.errors import NotFoundError
 
 router = APIRouter(route_class=PageRoute)
 
 TOKEN_MOST_CHARS: Final = 128
 _SIGN_IN: Final = OtherWay("/auth/pages/sign-in", "Sign in")
 _THANKS: Final = "Thank you"
+_SCRIPTS: Final = frozenset({"passkeys.js", "sign-up-work.js"})
 Token = Annotated[str, Query(max_length=TOKEN_MOST_CHARS)]
 
 
@@ -25,6 +27,15 @@ Token = Annotated[str, Query(max_length=TOKEN_MOST_CHARS)]
 async def style(parts: PartsDep) -> Response:
     headers = {"cache-control": "public, max-age=3600"}
     return Response(parts.templates.source("style.css"), media_type="text/css", headers=headers)
+
+
+@router.get("/static/{name}")
+async def script(parts: PartsDep, name: Annotated[str, Path(max_length=64)]) -> Response:
+    """For the pages that cannot do without: a file of ours, and nothing that it could fetch."""
+    if name not in _SCRIPTS:
+        raise NotFoundError("There is no such file.")
+    headers = {"cache-control": "public, max-age=3600"}
+    return Response(parts.templates.source(name), media_type="text/javascript", headers=headers)
 
 
 @router.get("/verify")
