@@ -41,17 +41,23 @@ async def test_using_an_old_refresh_token_ends_the_family(auth, as_bearer):
     await _refused_soon(auth, as_bearer(first))
 
 
-async def test_two_hundred_parallel_refreshes_end_in_one_family(auth):
-    tokens = await auth.signed_in()
+async def test_two_hundred_parallel_refreshes_end_in_one_family(running):
+    """At two processes, which share nothing but the database and its key."""
+    async with running() as first:
+        known = {"key_encryption_key": first.settings.key_encryption_key, "manual": first.clock}
+        async with running(url=first.settings.database_url.get_secret_value(), **known) as second:
+            tokens = await first.signed_in()
+            both = (first, second) * 100
 
-    answers = await asyncio.gather(*(auth.refresh(tokens["refresh_token"]) for _ in range(200)))
+            answers = await asyncio.gather(*(auth.refresh(tokens["refresh_token"]) for auth in both))
+
+        async with first.database.transaction() as session:
+            chain = await session.scalar(
+                text("SELECT count(*) FROM refresh_tokens WHERE session_id = :s"), {"s": tokens["session_id"]}
+            )
 
     assert {one.status_code for one in answers} == {200}
     assert len({one.json()["refresh_token"] for one in answers}) == 1
-    async with auth.database.transaction() as session:
-        chain = await session.scalar(
-            text("SELECT count(*) FROM refresh_tokens WHERE session_id = :s"), {"s": tokens["session_id"]}
-        )
     assert chain == 2
 
 
