@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from html import unescape
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 import pytest
@@ -71,7 +72,9 @@ def _settings(issuer: str) -> dict[str, str]:
 
 
 async def test_a_person_signs_in_by_keycloak_and_their_token_is_exchanged_for_the_same_user(between: Between) -> None:
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as browser:
+    # As browsers do, cookies that are `Secure` go to this machine without TLS as well.
+    jar = CookieJar(DefaultCookiePolicy(secure_protocols=("https", "http")))
+    async with httpx2.AsyncClient(trust_env=False, timeout=30, cookies=jar) as browser:
         there = await browser.get(f"{between.url}/auth/oauth/keycloak")
         assert there.status_code == httpx2.codes.SEE_OTHER, there.text
         form = await browser.get(there.headers["location"])
