@@ -3,7 +3,8 @@
 python -m sandbox.bench [latency|gateway|streams|memory|known|notices|webhooks|ledger|auth|ledger-large|tls|scaling]...
 
 All but `ledger-large` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot, ledger-visible,
-ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind.
+ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind; of auth's: auth-login, auth-check,
+auth-refresh, auth-me, auth-many.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from sandbox.bench import auth
 from sandbox.bench.auth import auth_figures
 from sandbox.bench.figures import Figure, report
 from sandbox.bench.gateway import gateway_figures
@@ -56,20 +58,29 @@ SCALING: Final = "scaling"
 
 
 async def _measure(parts: Sequence[str]) -> list[Figure]:
-    figures = await _measure_product([part for part in parts if part in PARTS])
+    figures = await _measure_product([PARTS[part] for part in parts if part in PARTS])
     for part in NAMED:
-        figures += await _measure_product([part]) if part in parts else []
+        figures += await _measure_product([NAMED[part]]) if part in parts else []
+    of_auth = [name for name in auth.FIGURES if f"auth-{name}" in parts]
+    figures += await _measure_product([partial(auth_figures, only=of_auth)]) if of_auth else []
     figures += await _measure_tls() if TLS in parts else []
     return figures + (await scaling_figures(_say) if SCALING in parts else [])
 
 
-async def _measure_product(parts: Sequence[str]) -> list[Figure]:
+async def _measure_product(parts: Sequence[Part]) -> list[Figure]:
     if not parts:
         return []
     with tempfile.TemporaryDirectory(prefix="faregate-bench-", ignore_cleanup_errors=True) as folder:
         _say("bringing the product up")
         async with measured_product(Path(folder)) as measured:
-            return [figure for part in parts for figure in await {**PARTS, **NAMED}[part](measured, _say)]
+            return [figure for part in parts for figure in _told(await part(measured, _say))]
+
+
+def _told(figures: list[Figure]) -> list[Figure]:
+    """Said at once: what comes later may fail, and takes minutes."""
+    for one in figures:
+        _say(f"{one.name}: {one.value:,.2f} {one.unit} ({one.against})")
+    return figures
 
 
 async def _measure_tls() -> list[Figure]:
@@ -81,9 +92,10 @@ async def _measure_tls() -> list[Figure]:
 
 def main(parts: Sequence[str]) -> int:
     usual = [*PARTS, TLS, SCALING]
-    unknown = set(parts) - {*usual, *NAMED}
+    known = [*usual, *NAMED, *(f"auth-{name}" for name in auth.FIGURES)]
+    unknown = set(parts) - set(known)
     if unknown:
-        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join([*usual, *NAMED])}\n")
+        sys.stderr.write(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}\n")
         return 2
     return 0 if report(asyncio.run(_measure(parts or usual)), Path("build/bench.json")) else 1
 
