@@ -285,6 +285,19 @@ async def test_no_page_holds_a_script_or_a_style_of_its_own(auth):
     assert {page.headers["referrer-policy"] for page in pages} == {"same-origin", "no-referrer"}
 
 
+async def test_a_password_is_masked_and_may_come_from_a_password_manager(auth):
+    browser = await _signed_in(auth)
+    pages = [await browser.open(f"/auth/pages/{one}") for one in ("password", "second-factor", "passkeys")]
+    pages += [await Browser(auth.http).open(f"/auth/pages/{one}?token=x") for one in ("sign-in", "sign-up", "reset")]
+
+    for page in pages:
+        fields = re.findall(r'<input [^>]*name="(?:new_)?password"[^>]*>', page.text)
+        assert fields
+        for one in fields:
+            assert 'type="password"' in one
+            assert re.search(r'autocomplete="(current|new)-password"', one)
+
+
 async def test_a_browser_of_a_product_gets_access_tokens_and_never_sees_the_refresh_token(auth):
     browser = await _signed_in(auth)
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
