@@ -35,6 +35,9 @@ class Database:
         )
         _look_at_idle(self.engine)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info={SOURCE: source})
+        # Said with BEGIN, not by a statement of its own.
+        reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._readers = async_sessionmaker(reading, expire_on_commit=False, info={SOURCE: source})
         self.on_outbox: list[Callable[[], None]] = []
         self.on_released: list[Callable[[], None]] = []
 
@@ -49,8 +52,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session for one consistent read: a read-only, repeatable-read transaction."""
-        async with self._sessions() as session, session.begin():
-            await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        async with self._readers() as session, session.begin():
             yield session
 
     def _wake(self, session: AsyncSession) -> None:

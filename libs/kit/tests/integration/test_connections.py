@@ -79,6 +79,20 @@ async def test_a_connection_that_was_lost_while_it_was_idle_is_replaced(fresh_da
     assert later != first
 
 
+async def test_a_reading_sees_one_instant_and_changes_nothing_and_the_next_on_its_connection_may(
+    database: Database,
+) -> None:
+    kinds = []
+    for begin in (database.reading, database.transaction, database.reading):
+        async with begin() as session:
+            asked = [await session.scalar(text(f"SHOW transaction_{one}")) for one in ("isolation", "read_only")]
+            kinds.append((await session.scalar(BACKEND), *asked))
+
+    assert len({backend for backend, _, _ in kinds}) == 1
+    reads = ("repeatable read", "on")
+    assert [tuple(kind[1:]) for kind in kinds] == [reads, ("read committed", "off"), reads]
+
+
 async def _backend(database: Database) -> int:
     async with database.transaction() as session:
         return int((await session.execute(BACKEND)).scalar_one())
