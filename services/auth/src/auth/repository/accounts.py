@@ -155,8 +155,11 @@ async def find_project(session: AsyncSession, account_id: UUID, project_id: UUID
 async def find_access(session: AsyncSession, *, user_id: UUID, account_id: UUID) -> Access | None:
     """What a token may say now, in one query; None when user, membership or account do not allow any token."""
     row = (await session.execute(_ACCESS, {"of_user": user_id, "in_account": account_id})).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else made_access(row, user_id=user_id, account_id=account_id)
+
+
+def made_access(row: Any, *, user_id: UUID, account_id: UUID) -> Access:
+    """Out of a row that has the columns of `access_of`."""
     return Access(
         user_id=user_id,
         account_id=account_id,
@@ -169,17 +172,10 @@ async def find_access(session: AsyncSession, *, user_id: UUID, account_id: UUID)
 
 async def list_memberships(session: AsyncSession, user_id: UUID) -> list[Membership]:
     """The user's accounts with role, plan and active projects."""
-    rows = (
-        await session.execute(
-            select(*columns(AccountRow, Account), MemberRow.role, _plan().label("plan"))
-            .join(MemberRow, MemberRow.account_id == AccountRow.id)
-            .where(MemberRow.user_id == user_id, MemberRow.state == "active", AccountRow.state != "closed")
-            .order_by(AccountRow.kind, AccountRow.id)
-        )
-    ).all()
+    rows = (await session.execute(_MEMBERSHIPS, {"of_user": user_id})).all()
     projects: dict[UUID, list[Project]] = defaultdict(list)
-    for project in await _list_projects(session, [row.id for row in rows]):
-        projects[project.account_id].append(project)
+    for row in await session.execute(_PROJECTS, {"of_user": user_id}):
+        projects[row.account_id].append(made(Project, row))
     return [Membership(made(Account, row), row.role, row.plan, tuple(projects[row.id])) for row in rows]
 
 
@@ -194,16 +190,23 @@ def _plan() -> Any:
     )
 
 
-async def _list_projects(session: AsyncSession, account_ids: list[UUID]) -> list[Project]:
-    statement = (
-        select(*columns(ProjectRow, Project))
-        .where(ProjectRow.account_id.in_(account_ids), ProjectRow.state == "active")
-        .order_by(ProjectRow.id)
-    )
-    return await listed(session, statement, Project)
+_MEMBERSHIPS: Final = (
+    select(*columns(AccountRow, Account), MemberRow.role, _plan().label("plan"))
+    .join(MemberRow, MemberRow.account_id == AccountRow.id)
+    .where(MemberRow.user_id == bindparam("of_user"), MemberRow.state == "active", AccountRow.state != "closed")
+    .order_by(AccountRow.kind, AccountRow.id)
+)
+_PROJECTS: Final = (
+    select(*columns(ProjectRow, Project))
+    .join(MemberRow, MemberRow.account_id == ProjectRow.account_id)
+    .where(MemberRow.user_id == bindparam("of_user"), MemberRow.state == "active", ProjectRow.state == "active")
+    .order_by(ProjectRow.id)
+)
+"""Built once, as what follows: a client's first screen begins with them."""
 
 
-def _access() -> Select[Any]:
+def access_of(user_id: Any, account_id: Any) -> Select[Any]:
+    """What a token may say, for a user and an account that may be columns of another statement."""
     projects = (
         select(func.array_agg(aggregate_order_by(ProjectRow.id, ProjectRow.id)))
         .where(ProjectRow.account_id == AccountRow.id, ProjectRow.state == "active")
@@ -216,8 +219,8 @@ def _access() -> Select[Any]:
         .join(UserRow, UserRow.id == MemberRow.user_id)
         .join(AccountRow, AccountRow.id == MemberRow.account_id)
         .where(
-            MemberRow.user_id == bindparam("of_user"),
-            MemberRow.account_id == bindparam("in_account"),
+            MemberRow.user_id == user_id,
+            MemberRow.account_id == account_id,
             MemberRow.state == "active",
             UserRow.state == "active",
             AccountRow.state != "closed",
@@ -225,8 +228,8 @@ def _access() -> Select[Any]:
     )
 
 
-_ACCESS: Final = _access()
-"""Built once: every token that auth makes begins with it."""
+_ACCESS: Final = access_of(bindparam("of_user"), bindparam("in_account"))
+"""Every token that auth makes begins with it."""
 
 
 async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role) -> list[User]:

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import DateTime, LargeBinary, String, and_, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.domain.access import RefreshToken, Session
-from auth.repository.rows import columns, find, listed, plain_columns
+from auth.domain.access import Access, RefreshToken, Session
+from auth.repository.accounts import access_of, made_access
+from auth.repository.rows import columns, find, listed, made, plain_columns
 from auth.tables import RefreshTokenRow, SessionRow
 
 # Refreshing is what auth does most: what it asks is built once.
@@ -19,17 +20,47 @@ _FAMILY: Final = select(_TOKENS.c.session_id).where(_TOKENS.c.token_hash == bind
 _LOCKED: Final = (
     select(*plain_columns(SessionRow, Session)).where(SessionRow.__table__.c.id == _FAMILY).with_for_update()
 )
+_BY: Final = bindparam("by", type_=LargeBinary)
+_AT: Final = bindparam("at", type_=DateTime(timezone=True))
+_UNTIL: Final = bindparam("until", type_=DateTime(timezone=True))
 _SHOWN: Final = select(*plain_columns(RefreshTokenRow, RefreshToken)).where(_TOKENS.c.token_hash == bindparam("shown"))
-_REPLACED: Final = (
-    insert(RefreshTokenRow)
-    .values(token_hash=bindparam("by"), session_id=bindparam("of_session"), issued_at=bindparam("at"))
-    .add_cte(
+
+
+def _rotated() -> Any:
+    """Use a token up, keep its successor, carry the session on, and read what a token may say: in one round trip.
+
+    Whoever uses the same token at the same time waits for its row and then finds it used.
+    """
+    running = (SessionRow.revoked_at.is_(None), SessionRow.expires_at > _AT)
+    used = (
         update(RefreshTokenRow)
-        .where(RefreshTokenRow.token_hash == bindparam("shown"), RefreshTokenRow.used_at.is_(None))
-        .values(used_at=bindparam("at"))
+        .where(
+            RefreshTokenRow.token_hash == bindparam("shown"),
+            RefreshTokenRow.used_at.is_(None),
+            RefreshTokenRow.session_id == SessionRow.id,
+            SessionRow.client_id.is_not_distinct_from(bindparam("of_client", type_=String)),
+            *running,
+        )
+        .values(used_at=_AT)
+        .returning(RefreshTokenRow.session_id)
         .cte("used")
     )
-)
+    names = ["token_hash", "session_id", "issued_at"]
+    kept = insert(RefreshTokenRow).from_select(names, select(_BY, used.c.session_id, _AT)).cte("kept")
+    # The condition once more, now under the lock of the session: it may have been ended meanwhile.
+    seen = (
+        update(SessionRow)
+        .where(SessionRow.id == used.c.session_id, *running)
+        .values(last_seen_at=_AT, access_until=func.greatest(SessionRow.access_until, _UNTIL))
+        .returning(*columns(SessionRow, Session))
+        .cte("seen")
+    )
+    access = access_of(seen.c.user_id, seen.c.account_id).lateral("access")
+    found = select(*seen.c, *access.c).select_from(seen.outerjoin(access, true()))
+    return found.add_cte(kept)
+
+
+_ROTATED: Final = _rotated()
 
 
 async def insert_session(session: AsyncSession, signed_in: Session) -> None:
@@ -94,11 +125,24 @@ async def clear_places(session: AsyncSession, user_id: UUID) -> None:
     )
 
 
-async def replace_token(
-    session: AsyncSession, token_hash: bytes, *, by: bytes, session_id: UUID, now: datetime
-) -> None:
-    """Use a token up and keep its successor, in one round trip; refreshing is what auth does most."""
-    await session.execute(_REPLACED, {"shown": token_hash, "by": by, "of_session": session_id, "at": now})
+async def rotate(
+    session: AsyncSession,
+    token_hash: bytes,
+    *,
+    by: bytes,
+    client_id: str | None,
+    now: datetime,
+    access_until: datetime,
+) -> tuple[Session, Access | None] | None:
+    """The session, and what its tokens may say, if the token was good and not used before; its successor is `by`."""
+    given = {"shown": token_hash, "by": by, "of_client": client_id, "at": now, "until": access_until}
+    row = (await session.execute(_ROTATED, given)).one_or_none()
+    if row is None:
+        return None
+    owner = made(Session, row)
+    if row.role is None:
+        return owner, None
+    return owner, made_access(row, user_id=owner.user_id, account_id=owner.account_id)
 
 
 async def update_session_account(

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.audit import COMMAND
 from auth.domain.people import Membership, User
-from auth.repository import accounts, second_factors, users
+from auth.repository import accounts, users
 from auth.service import audit, facts
 from contracts.auth import Role
 from contracts.billing import SubscriptionChanged
@@ -26,9 +26,8 @@ class Profile:
 
 
 async def get_profile(session: AsyncSession, user_id: UUID) -> Profile:
-    user, memberships = await users.get_user(session, user_id), await accounts.list_memberships(session, user_id)
-    totp = await second_factors.find_totp(session, user_id)
-    return Profile(user, memberships, totp is not None and totp.confirmed_at is not None)
+    user, second_factor = await users.get_with_factor(session, user_id)
+    return Profile(user, await accounts.list_memberships(session, user_id), second_factor)
 
 
 async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role) -> list[User]:

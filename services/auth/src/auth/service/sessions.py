@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth import metrics
 from auth.adapters.sealing import Keyed
 from auth.adapters.signing import Issued, TokenSigner
-from auth.domain.access import ACCESS_S, SESSION_DAYS, Access, RefreshToken, Session
+from auth.domain.access import ACCESS_S, SESSION_DAYS, Access, Session
 from auth.domain.audit import Acting, Actor
 from auth.errors import UnknownSessionError, WrongCredentialsError
 from auth.repository import accounts, sessions
@@ -112,25 +112,45 @@ async def refresh_session(
 
     `client_id` is the program that asks; a program's token is of use to that program only.
     """
-    now = clock.now()
-    found = await sessions.lock_by_refresh_token(session, _hash(refresh_token))
-    if found is None or found[0].revoked_at is not None or found[0].expires_at <= now:
-        return Refused(reused=False)
-    owner, token = found
-    if owner.client_id != client_id:
-        return Refused(reused=False)
-    if token.used_at is not None and not token.in_grace(now):
-        return Refused(reused=True, ended=tuple(await end_reused(session, owner, clock=clock)))
-    access = await access_of(session, owner)
+    now, successor = clock.now(), _encoded(keyed.digest(refresh_token))
+    rotated = await sessions.rotate(
+        session,
+        _hash(refresh_token),
+        by=_hash(successor),
+        client_id=client_id,
+        now=now,
+        access_until=now + timedelta(seconds=ACCESS_S),
+    )
+    if rotated is None:
+        again = await _used_before(session, refresh_token, client_id=client_id, clock=clock)
+        if isinstance(again, Refused):
+            return again
+        rotated = again, None
+    owner, access = rotated
+    access = access or await access_of(session, owner)
     if access is None:
         return Refused(reused=False)
-    successor = await _rotate(session, refresh_token, token, keyed=keyed, now=now)
     issued = signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
     if issued.expires_at > owner.access_until or access.account_id != owner.account_id:
         await sessions.update_session_account(
             session, owner.id, account_id=access.account_id, now=now, access_until=issued.expires_at
         )
     return SignedIn(replace(owner, account_id=access.account_id), access, issued, successor)
+
+
+async def _used_before(
+    session: AsyncSession, refresh_token: str, *, client_id: str | None, clock: Clock
+) -> Session | Refused:
+    """The session of a token that was used a moment ago; whatever else could not be rotated is refused."""
+    found = await sessions.lock_by_refresh_token(session, _hash(refresh_token))
+    if found is None or found[0].revoked_at is not None or found[0].expires_at <= clock.now():
+        return Refused(reused=False)
+    owner, token = found
+    if owner.client_id != client_id or token.used_at is None:
+        return Refused(reused=False)
+    if token.in_grace(clock.now()):
+        return owner
+    return Refused(reused=True, ended=tuple(await end_reused(session, owner, clock=clock)))
 
 
 async def find_of_token(session: AsyncSession, refresh_token: str) -> Session | None:
@@ -146,17 +166,6 @@ async def access_of(session: AsyncSession, owner: Session) -> Access | None:
         return access
     home = await accounts.find_home(session, owner.user_id)
     return None if home is None else await accounts.find_access(session, user_id=owner.user_id, account_id=home)
-
-
-async def _rotate(
-    session: AsyncSession, refresh_token: str, token: RefreshToken, *, keyed: Keyed, now: datetime
-) -> str:
-    successor = _encoded(keyed.digest(refresh_token))
-    if token.used_at is None:
-        await sessions.replace_token(
-            session, token.token_hash, by=_hash(successor), session_id=token.session_id, now=now
-        )
-    return successor
 
 
 async def end_session(session: AsyncSession, acting: Acting, session_id: UUID, *, clock: Clock) -> list[SessionRevoked]:
