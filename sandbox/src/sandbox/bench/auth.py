@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
-import httpx2
 import psutil
 
 from sandbox.bench.auth_checking import check_figures
 from sandbox.bench.auth_crowd import People
+from sandbox.bench.auth_door import Door
 from sandbox.bench.auth_people import connect, make_people
 from sandbox.bench.auth_reading import Reading, flat_figures, me_figure, reading, refresh_figure
 from sandbox.bench.auth_signing_in import SIGNING_IN, login_figures
@@ -50,16 +50,11 @@ async def auth_figures(measured: Measured, say: Say, *, only: Collection[str] = 
     pin(auth.pid, GATEWAY_CORE)
     connection = await connect(measured.stack.admin_url)
     try:
-        async with _client(measured) as http:
+        async with Door(measured.addresses.port("auth")) as door:
             with measured.gateway_alone():
-                return await _figures(Asked(auth, People(http), connection, say), only)
+                return await _figures(Asked(auth, People(door), connection, say), only)
     finally:
         await connection.close()
-
-
-def _client(measured: Measured) -> httpx2.AsyncClient:
-    limits = httpx2.Limits(max_connections=256, max_keepalive_connections=256)
-    return httpx2.AsyncClient(base_url=measured.addresses.url("auth"), trust_env=False, timeout=60, limits=limits)
 
 
 async def _figures(asked: Asked, only: Collection[str]) -> list[Figure]:

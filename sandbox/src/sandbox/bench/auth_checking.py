@@ -5,6 +5,7 @@ import time
 from base64 import urlsafe_b64decode
 from typing import Final
 
+import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from kit.clock import SystemClock
@@ -23,7 +24,12 @@ async def check_figures(people: People) -> list[Figure]:
     person = await people.join()
     tokens = [str((await person.login())["access_token"]) for _ in range(TOKENS)]
     clock, issuer = SystemClock(), json.loads(_part(tokens[0], 1))["iss"]
-    keys = JwksClient(str(people.http.base_url.join("/auth/jwks.json")), http=people.http, clock=clock)
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        return await _figures(JwksClient(f"{people.auth.url}/auth/jwks.json", http=http, clock=clock), tokens, issuer)
+
+
+async def _figures(keys: JwksClient, tokens: list[str], issuer: str) -> list[Figure]:
+    clock = SystemClock()
     key = await keys.key(json.loads(_part(tokens[0], 0))["kid"])
     assert key is not None
     assert isinstance(key.key, Ed25519PublicKey)
