@@ -38,6 +38,8 @@ class Database:
         # Said with BEGIN, not by a statement of its own.
         reading = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._readers = async_sessionmaker(reading, expire_on_commit=False, info={SOURCE: source})
+        single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._single = async_sessionmaker(single, expire_on_commit=False, info={SOURCE: source})
         self.on_outbox: list[Callable[[], None]] = []
         self.on_released: list[Callable[[], None]] = []
 
@@ -53,6 +55,12 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session for one consistent read: a read-only, repeatable-read transaction."""
         async with self._readers() as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncSession]:
+        """A session for one statement, which is a transaction by itself: BEGIN and COMMIT are round trips."""
+        async with self._single() as session:
             yield session
 
     def _wake(self, session: AsyncSession) -> None:

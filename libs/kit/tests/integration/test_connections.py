@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 from sqlalchemy import URL, make_url, text
@@ -91,6 +91,22 @@ async def test_a_reading_sees_one_instant_and_changes_nothing_and_the_next_on_it
     assert len({backend for backend, _, _ in kinds}) == 1
     reads = ("repeatable read", "on")
     assert [tuple(kind[1:]) for kind in kinds] == [reads, ("read committed", "off"), reads]
+
+
+async def test_a_statement_alone_is_a_transaction_by_itself_and_the_next_on_its_connection_is_not(
+    database: Database,
+) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("CREATE TABLE noted (said text)"))
+
+    for begin, said in ((database.statement, "kept"), (database.transaction, "lost")):
+        with suppress(RuntimeError):
+            async with begin() as session:
+                await session.execute(text("INSERT INTO noted VALUES (:said)"), {"said": said})
+                raise RuntimeError
+
+    async with database.reading() as session:
+        assert list(await session.scalars(text("SELECT said FROM noted"))) == ["kept"]
 
 
 async def _backend(database: Database) -> int:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ T = TypeVar("T")
 MEMORY_KIB: Final = 19_456
 PASSES: Final = 2
 LANES: Final = 1
+NICE: Final = 10
 WAITING_MOST: Final = 256
 TURNS_BESIDE: Final = 3
 """So many are at the database, before or after their hash, while each thread has one: that keeps the threads busy."""
@@ -33,6 +36,12 @@ class Verdict:
     renewed: str | None = None
 
 
+def _give_way() -> None:
+    """Where cores are few, a hash works in the time that everything else leaves. Elsewhere a thread has no priority."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+
+
 class Passwords:
     """Hashes and verifies, within a turn; more than `WAITING_MOST` waiting for one is refused, not queued."""
 
@@ -40,7 +49,7 @@ class Passwords:
         self._argon2 = PasswordHasher(time_cost=passes, memory_cost=MEMORY_KIB, parallelism=LANES, type=Type.ID)
         # One core stays free for everything else that this process does.
         threads = threads or max(1, (os.cpu_count() or 2) - 1)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
         self._turns = asyncio.Semaphore(threads + TURNS_BESIDE)
         self._waiting = 0
         self._decoy: str | None = None

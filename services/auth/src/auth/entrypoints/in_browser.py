@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 
 from auth.entrypoints.pages.entrance import end_session
-from auth.entrypoints.parts import Parts, PartsDep, forget_sessions, refusals
+from auth.entrypoints.parts import Parts, PartsDep, refusals
+from auth.entrypoints.refreshing import refresh
 from auth.entrypoints.visiting import VisitDep
 from auth.errors import RefreshTokenError
 from auth.schemas.browser import BrowserTokenAnswer
@@ -26,13 +27,8 @@ async def token(request: Request, response: Response, parts: PartsDep, x_csrf_to
     if not given:
         raise RefreshTokenError("Nobody has signed in here; open /auth/pages/sign-in.")
     browser.check_csrf(request, x_csrf_token, session_id=await _session_id(parts, given))
-    signer = await parts.ring.signer()
-    async with parts.refreshing.lock(given), parts.database.transaction() as session:
-        outcome = await sessions.refresh_session(
-            session, given, keyed=parts.refresh_keyed, signer=signer, clock=parts.clock
-        )
+    outcome = await refresh(parts, given)
     if isinstance(outcome, Refused):
-        forget_sessions(parts, outcome.ended)
         raise RefreshTokenError("The session is over; open /auth/pages/sign-in.")
     browser.sign_in(response, outcome, secret=browser.secret_of(request) or "")
     return BrowserTokenAnswer(

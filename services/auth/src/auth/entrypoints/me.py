@@ -18,7 +18,7 @@ router = APIRouter(prefix="/auth", tags=["me"])
 
 @router.get("/me", summary="User, accounts, roles and projects of the caller", responses=refusals(401))
 async def me(parts: PartsDep, caller: CallerDep) -> MeAnswer:
-    async with parts.database.reading() as session:
+    async with parts.database.statement() as session:
         profile = await people.get_profile(session, caller.user_id)
     user = profile.user
     return MeAnswer(

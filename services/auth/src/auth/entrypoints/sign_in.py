@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 
-from auth.entrypoints import entering
+from auth.entrypoints import entering, refreshing
 from auth.entrypoints.entering import Login
 from auth.entrypoints.parts import ActingDep, PartsDep, SessionCallerDep, forget_sessions, refusals
 from auth.errors import RefreshTokenError, RefreshTokenReusedError, TooManyAttemptsError
@@ -32,14 +32,8 @@ async def login(request: Request, body: LoginRequest, parts: PartsDep) -> Tokens
 @router.post("/refresh", summary="Exchange a refresh token for new tokens", responses=refusals(401))
 async def refresh(body: RefreshRequest, parts: PartsDep) -> TokensAnswer:
     """Each refresh token works once; using one again ends the session, except within 10 seconds of its first use."""
-    token, signer = body.refresh_token.get_secret_value(), await parts.ring.signer()
-    async with parts.refreshing.lock(token), parts.database.transaction() as session:
-        outcome = await sessions.refresh_session(
-            session, token, keyed=parts.refresh_keyed, signer=signer, clock=parts.clock
-        )
-    # Raised after the transaction: the end of the family must be kept.
+    outcome = await refreshing.refresh(parts, body.refresh_token.get_secret_value())
     if isinstance(outcome, Refused):
-        forget_sessions(parts, outcome.ended)
         if outcome.reused:
             raise RefreshTokenReusedError("This refresh token was used before; the session has been ended.")
         raise RefreshTokenError("This refresh token is not valid; sign in again.")

@@ -10,10 +10,12 @@ from fastapi import APIRouter, Request
 from auth.entrypoints import token_exchange
 from auth.entrypoints.oauth.speaking import Form, OAuthRoute, authenticated, form_body, oauth_refusals, read_form
 from auth.entrypoints.parts import Parts, PartsDep, device_of, forget_sessions, network_of, refusals
+from auth.entrypoints.refreshing import refresh
 from auth.errors import OAuthError
 from auth.schemas.oauth import ProgramTokensAnswer
 from auth.service.oauth import tokens
 from auth.service.oauth.tokens import Asking, NotYet, Outcome
+from auth.service.sessions import Refused
 
 router = APIRouter(prefix="/auth", tags=["programs"], route_class=OAuthRoute)
 
@@ -83,13 +85,12 @@ async def _device(asked: TokenRequest) -> ProgramTokensAnswer:
 
 
 async def _refresh(asked: TokenRequest) -> ProgramTokensAnswer:
-    refresh_token, parts = asked.form.need("refresh_token"), asked.parts
+    refresh_token = asked.form.need("refresh_token")
     asking = await _asking(asked)
     if not set(asked.form.get("scope").split()) <= set(asking.client.scopes):
         raise OAuthError("invalid_scope", f"This program may ask for: {' '.join(asking.client.scopes)}.")
-    async with parts.refreshing.lock(refresh_token), parts.database.transaction() as session:
-        outcome = await tokens.refresh(session, asking, refresh_token, keyed=parts.refresh_keyed, clock=parts.clock)
-    return _answer(parts, outcome)
+    outcome = await refresh(asked.parts, refresh_token, client_id=asking.client.id)
+    return _answer(asked.parts, NotYet("invalid_grant") if isinstance(outcome, Refused) else outcome)
 
 
 async def _exchange(asked: TokenRequest) -> ProgramTokensAnswer:

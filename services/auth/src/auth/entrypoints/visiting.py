@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from auth.domain.audit import Acting
 from auth.entrypoints.browser import new_browser_secret
-from auth.entrypoints.parts import Parts, PartsDep, forget_sessions, network_of
+from auth.entrypoints.parts import Parts, PartsDep, network_of
+from auth.entrypoints.refreshing import refresh
 from auth.errors import NotInBrowserError, SignInNeededError
-from auth.service import sessions
 from auth.service.sessions import Refused, SignedIn
 from kit.errors import UnauthenticatedError
 from kit.identity import Identity
@@ -133,13 +133,8 @@ async def _renew(visit: Visit, identity: Identity) -> None:
     parts, token = visit.parts, visit.parts.browser.cookie(visit.request, "refresh")
     if not token:
         return
-    signer = await parts.ring.signer()
-    async with parts.refreshing.lock(token), parts.database.transaction() as session:
-        outcome = await sessions.refresh_session(
-            session, token, keyed=parts.refresh_keyed, signer=signer, clock=parts.clock
-        )
+    outcome = await refresh(parts, token)
     if isinstance(outcome, Refused):
-        forget_sessions(parts, outcome.ended)
         return
     visit.renewed = outcome
     visit.caller = await _caller(identity, outcome.issued.token)

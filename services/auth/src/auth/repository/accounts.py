@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, exists, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, any_, bindparam, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from auth.domain.access import Access
 from auth.domain.people import Account, Member, Membership, Project, User
 from auth.repository.members import MACHINES
-from auth.repository.rows import columns, find, listed, made, values
-from auth.tables import AccountRow, MemberRow, ProjectRow, SubscriptionRow, UserRow
+from auth.repository.rows import columns, find, listed, made, named, values
+from auth.tables import AccountRow, MemberRow, ProjectRow, SubscriptionRow, TotpRow, UserRow
 from contracts.auth import Role
 from contracts.billing import SubscriptionChanged
 
@@ -170,19 +170,28 @@ def made_access(row: Any, *, user_id: UUID, account_id: UUID) -> Access:
     )
 
 
-async def list_memberships(session: AsyncSession, user_id: UUID) -> list[Membership]:
-    """The user's accounts with role, plan and active projects."""
-    rows = (await session.execute(_MEMBERSHIPS, {"of_user": user_id})).all()
+async def find_profile(session: AsyncSession, user_id: UUID) -> tuple[User, bool, list[Membership]] | None:
+    """The user, whether a second factor is asked of them, and their accounts with role, plan and active projects."""
+    rows = (await session.execute(_PROFILE, {"of_user": user_id})).all()
+    if not rows:
+        return None
+    held: dict[UUID, Any] = {row.account_id: row for row in rows if row.account_id is not None}
     projects: dict[UUID, list[Project]] = defaultdict(list)
-    for row in await session.execute(_PROJECTS, {"of_user": user_id}):
-        projects[row.account_id].append(made(Project, row))
-    return [Membership(made(Account, row), row.role, row.plan, tuple(projects[row.id])) for row in rows]
+    for row in rows:
+        if row.project_id is not None:
+            projects[row.account_id].append(made(Project, row, prefix="project_"))
+    memberships = [
+        Membership(made(Account, row, prefix="account_"), row.role, row.plan, tuple(projects[account_id]))
+        for account_id, row in held.items()
+    ]
+    return made(User, rows[0], prefix="user_"), rows[0].confirmed_at is not None, memberships
 
 
 def _plan() -> Any:
     return (
         select(SubscriptionRow.plan_id)
-        .where(SubscriptionRow.account_id == AccountRow.id, SubscriptionRow.status.in_(_PAYING))
+        # An IN would be written anew at each execution.
+        .where(SubscriptionRow.account_id == AccountRow.id, SubscriptionRow.status == any_(array(_PAYING)))
         .order_by(SubscriptionRow.period_end.desc())
         .limit(1)
         .correlate(AccountRow)
@@ -190,19 +199,31 @@ def _plan() -> Any:
     )
 
 
-_MEMBERSHIPS: Final = (
-    select(*columns(AccountRow, Account), MemberRow.role, _plan().label("plan"))
-    .join(MemberRow, MemberRow.account_id == AccountRow.id)
-    .where(MemberRow.user_id == bindparam("of_user"), MemberRow.state == "active", AccountRow.state != "closed")
-    .order_by(AccountRow.kind, AccountRow.id)
-)
-_PROJECTS: Final = (
-    select(*columns(ProjectRow, Project))
-    .join(MemberRow, MemberRow.account_id == ProjectRow.account_id)
-    .where(MemberRow.user_id == bindparam("of_user"), MemberRow.state == "active", ProjectRow.state == "active")
-    .order_by(ProjectRow.id)
-)
-"""Built once, as what follows: a client's first screen begins with them."""
+def _profile() -> Select[Any]:
+    own = and_(MemberRow.user_id == UserRow.id, MemberRow.state == "active")
+    works = and_(AccountRow.id == MemberRow.account_id, AccountRow.state != "closed")
+    active = and_(ProjectRow.account_id == AccountRow.id, ProjectRow.state == "active")
+    return (
+        select(
+            *named(UserRow, User, prefix="user_"),
+            *named(AccountRow, Account, prefix="account_"),
+            *named(ProjectRow, Project, prefix="project_"),
+            TotpRow.confirmed_at,
+            MemberRow.role,
+            _plan().label("plan"),
+        )
+        .select_from(UserRow)
+        .outerjoin(TotpRow, TotpRow.user_id == UserRow.id)
+        .outerjoin(MemberRow, own)
+        .outerjoin(AccountRow, works)
+        .outerjoin(ProjectRow, active)
+        .where(UserRow.id == bindparam("of_user"))
+        .order_by(AccountRow.kind, AccountRow.id, ProjectRow.id)
+    )
+
+
+_PROFILE: Final = _profile()
+"""Built once, as what follows: a client's first screen begins with it."""
 
 
 def access_of(user_id: Any, account_id: Any) -> Select[Any]:

@@ -20,8 +20,13 @@ def values(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def made(record: type[R], row: Any) -> R:
-    values = {field.name: getattr(row, field.name) for field in fields(record)}  # type: ignore[arg-type]  # a dataclass
+def named(row: type[Any], record: type[Any], *, prefix: str) -> list[Any]:
+    """The same under other names, where a statement reads several records at once."""
+    return [column.label(prefix + column.name) for column in plain_columns(row, record)]
+
+
+def made(record: type[R], row: Any, *, prefix: str = "") -> R:
+    values = {field.name: getattr(row, prefix + field.name) for field in fields(record)}  # type: ignore[arg-type]  # a dataclass
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.people import User, UserStanding
 from auth.errors import UnknownUserError
-from auth.repository.rows import columns, find, listed, made
-from auth.tables import CredentialRow, TotpRow, UserRow
+from auth.repository.rows import columns, find, listed
+from auth.tables import CredentialRow, UserRow
 
 
 async def insert_user(session: AsyncSession, user: User) -> bool:
@@ -28,21 +28,6 @@ async def get_user(session: AsyncSession, user_id: UUID) -> User:
     if user is None:
         raise UnknownUserError("There is no such user.")
     return user
-
-
-_WITH_FACTOR: Final = (
-    select(*columns(UserRow, User), TotpRow.confirmed_at)
-    .join(TotpRow, TotpRow.user_id == UserRow.id, isouter=True)
-    .where(UserRow.id == bindparam("of_user"))
-)
-
-
-async def get_with_factor(session: AsyncSession, user_id: UUID) -> tuple[User, bool]:
-    """The user, and whether a second factor is asked of them."""
-    row = (await session.execute(_WITH_FACTOR, {"of_user": user_id})).one_or_none()
-    if row is None:
-        raise UnknownUserError("There is no such user.")
-    return made(User, row), row.confirmed_at is not None
 
 
 async def find_user_by_address(session: AsyncSession, address_normal: str) -> User | None:

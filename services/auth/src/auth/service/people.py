@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.audit import COMMAND
 from auth.domain.people import Membership, User
+from auth.errors import UnknownUserError
 from auth.repository import accounts, users
 from auth.service import audit, facts
 from contracts.auth import Role
@@ -26,8 +27,12 @@ class Profile:
 
 
 async def get_profile(session: AsyncSession, user_id: UUID) -> Profile:
-    user, second_factor = await users.get_with_factor(session, user_id)
-    return Profile(user, await accounts.list_memberships(session, user_id), second_factor)
+    """In one statement, which needs no transaction around it."""
+    found = await accounts.find_profile(session, user_id)
+    if found is None:
+        raise UnknownUserError("There is no such user.")
+    user, second_factor, memberships = found
+    return Profile(user, memberships, second_factor)
 
 
 async def list_recipients(session: AsyncSession, account_id: UUID, *, role: Role) -> list[User]:

@@ -99,58 +99,56 @@ async def open_session(
     return SignedIn(opened, access, issued, refresh_token)
 
 
-async def refresh_session(
-    session: AsyncSession,
-    refresh_token: str,
-    *,
-    keyed: Keyed,
-    signer: TokenSigner,
-    clock: Clock,
-    client_id: str | None = None,
-) -> SignedIn | Refused:
-    """Rotate. The successor is derived from the token, so that a repeat within the grace gets the same one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshing:
+    """A refresh token that somebody shows. `client_id` is the program that asks; its token is of use to it only."""
 
-    `client_id` is the program that asks; a program's token is of use to that program only.
-    """
-    now, successor = clock.now(), _encoded(keyed.digest(refresh_token))
-    rotated = await sessions.rotate(
-        session,
-        _hash(refresh_token),
-        by=_hash(successor),
-        client_id=client_id,
-        now=now,
-        access_until=now + timedelta(seconds=ACCESS_S),
-    )
-    if rotated is None:
-        again = await _used_before(session, refresh_token, client_id=client_id, clock=clock)
-        if isinstance(again, Refused):
-            return again
-        rotated = again, None
-    owner, access = rotated
-    access = access or await access_of(session, owner)
-    if access is None:
-        return Refused(reused=False)
-    issued = signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
-    if issued.expires_at > owner.access_until or access.account_id != owner.account_id:
+    token: str
+    client_id: str | None
+    keyed: Keyed
+    signer: TokenSigner
+    clock: Clock
+
+    @property
+    def successor(self) -> str:
+        """Derived from the token, so that a repeat within the grace gets the same one."""
+        return _encoded(self.keyed.digest(self.token))
+
+    async def rotate(self, session: AsyncSession) -> SignedIn | None:
+        """What nearly every refresh is: one statement, which needs no transaction around it. None for all else."""
+        now = self.clock.now()
+        rotated = await sessions.rotate(
+            session,
+            _hash(self.token),
+            by=_hash(self.successor),
+            client_id=self.client_id,
+            now=now,
+            access_until=now + timedelta(seconds=ACCESS_S),
+        )
+        owner, access = rotated or (None, None)
+        if owner is None or access is None:
+            return None
+        issued = self.signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
+        return SignedIn(owner, access, issued, self.successor)
+
+    async def repeat(self, session: AsyncSession) -> SignedIn | Refused:
+        """For a token that was used a moment ago, or whose account its user has left; whatever else is refused."""
+        now, found = self.clock.now(), await sessions.lock_by_refresh_token(session, _hash(self.token))
+        if found is None or found[0].revoked_at is not None or found[0].expires_at <= now:
+            return Refused(reused=False)
+        owner, token = found
+        if owner.client_id != self.client_id or token.used_at is None:
+            return Refused(reused=False)
+        if not token.in_grace(now):
+            return Refused(reused=True, ended=tuple(await end_reused(session, owner, clock=self.clock)))
+        access = await access_of(session, owner)
+        if access is None:
+            return Refused(reused=False)
+        issued = self.signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
         await sessions.update_session_account(
             session, owner.id, account_id=access.account_id, now=now, access_until=issued.expires_at
         )
-    return SignedIn(replace(owner, account_id=access.account_id), access, issued, successor)
-
-
-async def _used_before(
-    session: AsyncSession, refresh_token: str, *, client_id: str | None, clock: Clock
-) -> Session | Refused:
-    """The session of a token that was used a moment ago; whatever else could not be rotated is refused."""
-    found = await sessions.lock_by_refresh_token(session, _hash(refresh_token))
-    if found is None or found[0].revoked_at is not None or found[0].expires_at <= clock.now():
-        return Refused(reused=False)
-    owner, token = found
-    if owner.client_id != client_id or token.used_at is None:
-        return Refused(reused=False)
-    if token.in_grace(clock.now()):
-        return owner
-    return Refused(reused=True, ended=tuple(await end_reused(session, owner, clock=clock)))
+        return SignedIn(replace(owner, account_id=access.account_id), access, issued, self.successor)
 
 
 async def find_of_token(session: AsyncSession, refresh_token: str) -> Session | None:

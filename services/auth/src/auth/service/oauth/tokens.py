@@ -7,13 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.adapters.sealing import Keyed
 from auth.adapters.signing import TokenSigner
 from auth.domain.clients import Client
 from auth.domain.grants import SLOWER_S, AuthorizationCode, DeviceCode, fits, hash_of
 from auth.errors import OAuthError, WrongCredentialsError
 from auth.repository import grants, sessions
-from auth.service.sessions import ForProgram, Refused, SignedIn, end_reused, open_session, refresh_session
+from auth.service.sessions import ForProgram, SignedIn, end_reused, open_session
 from contracts.auth import SessionRevoked
 from kit.clock import Clock
 
@@ -87,13 +86,6 @@ async def exchange_device_code(session: AsyncSession, asking: Asking, code: str,
     if isinstance(opened, SignedIn):
         await grants.update_device(session, found.code_hash, state="used", session_id=opened.session.id)
     return opened
-
-
-async def refresh(session: AsyncSession, asking: Asking, refresh_token: str, *, keyed: Keyed, clock: Clock) -> Outcome:
-    outcome = await refresh_session(
-        session, refresh_token, keyed=keyed, signer=asking.signer, clock=clock, client_id=asking.client.id
-    )
-    return NotYet("invalid_grant", outcome.ended) if isinstance(outcome, Refused) else outcome
 
 
 async def _polled(session: AsyncSession, device: DeviceCode, *, clock: Clock) -> NotYet:
