@@ -19,7 +19,7 @@ async def refresh(parts: Parts, token: str, *, client_id: str | None = None) -> 
         if rotated is not None:
             return rotated
         async with parts.database.transaction() as session:
-            outcome = await asked.repeat(session)
+            outcome = await asked.refresh(session)
     if isinstance(outcome, Refused):
         forget_sessions(parts, outcome.ended)
     return outcome

@@ -39,6 +39,7 @@ def _rotated() -> Any:
             RefreshTokenRow.used_at.is_(None),
             RefreshTokenRow.session_id == SessionRow.id,
             SessionRow.client_id.is_not_distinct_from(bindparam("of_client", type_=String)),
+            access_of(SessionRow.user_id, SessionRow.account_id).correlate(SessionRow).exists(),
             *running,
         )
         .values(used_at=_AT)
@@ -56,7 +57,7 @@ def _rotated() -> Any:
         .cte("seen")
     )
     access = access_of(seen.c.user_id, seen.c.account_id).lateral("access")
-    found = select(*seen.c, *access.c).select_from(seen.outerjoin(access, true()))
+    found = select(*seen.c, *access.c).select_from(seen.join(access, true()))
     return found.add_cte(kept)
 
 
@@ -133,16 +134,23 @@ async def rotate(
     client_id: str | None,
     now: datetime,
     access_until: datetime,
-) -> tuple[Session, Access | None] | None:
+) -> tuple[Session, Access] | None:
     """The session, and what its tokens may say, if the token was good and not used before; its successor is `by`."""
     given = {"shown": token_hash, "by": by, "of_client": client_id, "at": now, "until": access_until}
     row = (await session.execute(_ROTATED, given)).one_or_none()
     if row is None:
         return None
     owner = made(Session, row)
-    if row.role is None:
-        return owner, None
     return owner, made_access(row, user_id=owner.user_id, account_id=owner.account_id)
+
+
+async def replace_token(
+    session: AsyncSession, token_hash: bytes, *, by: bytes, session_id: UUID, now: datetime
+) -> None:
+    """The same in two steps, for a session that the caller has locked."""
+    used = update(RefreshTokenRow).where(RefreshTokenRow.token_hash == token_hash).values(used_at=now)
+    await session.execute(used)
+    await insert_refresh_token(session, by, session_id=session_id, now=now)
 
 
 async def update_session_account(

@@ -125,25 +125,29 @@ class Refreshing:
             now=now,
             access_until=now + timedelta(seconds=ACCESS_S),
         )
-        owner, access = rotated or (None, None)
-        if owner is None or access is None:
+        if rotated is None:
             return None
+        owner, access = rotated
         issued = self.signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
         return SignedIn(owner, access, issued, self.successor)
 
-    async def repeat(self, session: AsyncSession) -> SignedIn | Refused:
-        """For a token that was used a moment ago, or whose account its user has left; whatever else is refused."""
+    async def refresh(self, session: AsyncSession) -> SignedIn | Refused:
+        """All else: repeats, reuses, tokens that are no good, and users who have left the session's account."""
         now, found = self.clock.now(), await sessions.lock_by_refresh_token(session, _hash(self.token))
         if found is None or found[0].revoked_at is not None or found[0].expires_at <= now:
             return Refused(reused=False)
         owner, token = found
-        if owner.client_id != self.client_id or token.used_at is None:
+        if owner.client_id != self.client_id:
             return Refused(reused=False)
-        if not token.in_grace(now):
+        if token.used_at is not None and not token.in_grace(now):
             return Refused(reused=True, ended=tuple(await end_reused(session, owner, clock=self.clock)))
         access = await access_of(session, owner)
         if access is None:
             return Refused(reused=False)
+        if token.used_at is None:
+            await sessions.replace_token(
+                session, token.token_hash, by=_hash(self.successor), session_id=owner.id, now=now
+            )
         issued = self.signer.access_token(access.of_session(owner), now=now, lifetime_s=ACCESS_S)
         await sessions.update_session_account(
             session, owner.id, account_id=access.account_id, now=now, access_until=issued.expires_at
