@@ -50,14 +50,17 @@ async def activate_owned(session: AsyncSession, user_id: UUID, *, now: datetime)
 
 async def find_home(session: AsyncSession, user_id: UUID) -> UUID | None:
     """The account that a sign-in starts in: the user's personal one, else the first."""
-    found: UUID | None = await session.scalar(
-        select(MemberRow.account_id)
-        .join(AccountRow, AccountRow.id == MemberRow.account_id)
-        .where(MemberRow.user_id == user_id, MemberRow.state == "active", AccountRow.state != "closed")
-        .order_by(AccountRow.kind, AccountRow.id)
-        .limit(1)
-    )
+    found: UUID | None = await session.scalar(_HOME, {"of_user": user_id})
     return found
+
+
+_HOME: Final = (
+    select(MemberRow.account_id)
+    .join(AccountRow, AccountRow.id == MemberRow.account_id)
+    .where(MemberRow.user_id == bindparam("of_user"), MemberRow.state == "active", AccountRow.state != "closed")
+    .order_by(AccountRow.kind, AccountRow.id)
+    .limit(1)
+)
 
 
 async def list_owned_alone(session: AsyncSession, user_id: UUID) -> list[UUID]:

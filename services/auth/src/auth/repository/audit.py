@@ -1,18 +1,21 @@
 """The audit log: rows are added and read, never changed."""
 
 from dataclasses import asdict
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.audit import AuditEntry, AuditFilter
-from auth.repository.rows import columns, listed
+from auth.repository.rows import columns, listed, table
 from auth.tables import AuditRow
+
+_WRITTEN: Final = insert(table(AuditRow))
 
 
 async def insert_entry(session: AsyncSession, entry: AuditEntry) -> None:
-    await session.execute(insert(AuditRow).values(asdict(entry)))
+    await session.execute(_WRITTEN, asdict(entry))
 
 
 async def list_entries(

@@ -9,10 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.limits import FORGET_S, Bucket, Failures
+from auth.repository.rows import table
 from auth.tables import BucketRow, FailureRow
 
 # Each sign-in counts three keys, twice: what that takes is built once, and each step is one round trip.
-_TABLE: Final = FailureRow.metadata.tables[FailureRow.__tablename__]
+_TABLE: Final = table(FailureRow)
 _FAILURES: Final = _TABLE.c
 _MISSING_MADE: Final = (
     insert(_TABLE).values(key=bindparam("of"), attempts=0, last_at=bindparam("at")).on_conflict_do_nothing()

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Table
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase
 
 R = TypeVar("R")
 
@@ -28,6 +29,11 @@ def named(row: type[Any], record: type[Any], *, prefix: str) -> list[Any]:
 def made(record: type[R], row: Any, *, prefix: str = "") -> R:
     values = {field.name: getattr(row, prefix + field.name) for field in fields(record)}  # type: ignore[arg-type]  # a dataclass
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def table(row: type[DeclarativeBase]) -> Table:
+    """For what is written so often that the statement is built once, and no business of the ORM."""
+    return row.metadata.tables[row.__tablename__]
 
 
 def plain_columns(row: type[Any], record: type[Any]) -> list[Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +15,10 @@ from auth.tables import RecoveryCodeRow, TotpRow
 
 
 async def find_totp(session: AsyncSession, user_id: UUID) -> Totp | None:
-    return await find(session, select(*columns(TotpRow, Totp)).where(TotpRow.user_id == user_id), Totp)
+    return await find(session, _TOTP, Totp, {"of_user": user_id})
+
+
+_TOTP: Final = select(*columns(TotpRow, Totp)).where(TotpRow.user_id == bindparam("of_user"))
 
 
 async def insert_totp(session: AsyncSession, totp: Totp) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.domain.access import Access, RefreshToken, Session
 from auth.repository.accounts import access_of, made_access
-from auth.repository.rows import columns, find, listed, made, plain_columns
+from auth.repository.rows import columns, find, listed, made, plain_columns, table
 from auth.tables import RefreshTokenRow, SessionRow
 
 # Refreshing is what auth does most: what it asks is built once.
@@ -62,14 +62,20 @@ def _rotated() -> Any:
 
 
 _ROTATED: Final = _rotated()
+_OPENED: Final = insert(table(SessionRow))
+_ISSUED: Final = insert(table(RefreshTokenRow))
+_LIKEWISE: Final = and_(SessionRow.device == bindparam("by"), SessionRow.network == bindparam("at"))
+_KNOWN_PLACE: Final = select(func.bool_or(_LIKEWISE)).where(
+    SessionRow.user_id == bindparam("of_user"), SessionRow.operator_id.is_(None)
+)
 
 
 async def insert_session(session: AsyncSession, signed_in: Session) -> None:
-    await session.execute(insert(SessionRow).values(asdict(signed_in)))
+    await session.execute(_OPENED, asdict(signed_in))
 
 
 async def insert_refresh_token(session: AsyncSession, token_hash: bytes, *, session_id: UUID, now: datetime) -> None:
-    await session.execute(insert(RefreshTokenRow).values(token_hash=token_hash, session_id=session_id, issued_at=now))
+    await session.execute(_ISSUED, {"token_hash": token_hash, "session_id": session_id, "issued_at": now})
 
 
 async def lock_by_refresh_token(session: AsyncSession, token_hash: bytes) -> tuple[Session, RefreshToken] | None:
@@ -101,9 +107,7 @@ async def find_session(session: AsyncSession, session_id: UUID) -> Session | Non
 
 async def knows_place(session: AsyncSession, user_id: UUID, *, device: str, network: str) -> bool:
     """Whether the user signed in like this before; a first sign-in is like any other."""
-    likewise = and_(SessionRow.device == device, SessionRow.network == network)
-    statement = select(func.bool_or(likewise)).where(SessionRow.user_id == user_id, SessionRow.operator_id.is_(None))
-    found: bool | None = await session.scalar(statement)
+    found: bool | None = await session.scalar(_KNOWN_PLACE, {"of_user": user_id, "by": device, "at": network})
     return found is not False
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,14 +48,17 @@ async def find_credentials(
     session: AsyncSession, *, address_normal: str | None = None, user_id: UUID | None = None
 ) -> Credentials | None:
     """In one query, so that an unknown address takes no shorter than a known one."""
-    chosen = UserRow.address_normal == address_normal if user_id is None else UserRow.id == user_id
-    statement = (
-        select(UserRow.id.label("user_id"), UserRow.address_normal, UserRow.state, CredentialRow.password_hash)
-        .select_from(UserRow)
-        .join(CredentialRow, CredentialRow.user_id == UserRow.id, isouter=True)
-        .where(chosen)
-    )
-    return await find(session, statement, Credentials)
+    if user_id is not None:
+        return await find(session, _CREDENTIALS.where(UserRow.id == user_id), Credentials)
+    return await find(session, _CREDENTIALS_BY_ADDRESS, Credentials, {"normal": address_normal})
+
+
+_CREDENTIALS: Final = (
+    select(UserRow.id.label("user_id"), UserRow.address_normal, UserRow.state, CredentialRow.password_hash)
+    .select_from(UserRow)
+    .join(CredentialRow, CredentialRow.user_id == UserRow.id, isouter=True)
+)
+_CREDENTIALS_BY_ADDRESS: Final = _CREDENTIALS.where(UserRow.address_normal == bindparam("normal"))
 
 
 async def lock_user(session: AsyncSession, user_id: UUID) -> User:
