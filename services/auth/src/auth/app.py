@@ -71,8 +71,10 @@ log = logging.get(__name__)
 CLEAN_S: Final = 600.0
 ROTATE_S: Final = 300.0
 DUE_S: Final = 3.0
+# What is asked most comes first: routes are tried one after the other.
 ROUTERS: Final = (
     sign_in.router,
+    me.router,
     older_clients.router,
     aliases.router,
     in_browser.router,
@@ -86,7 +88,6 @@ ROUTERS: Final = (
     consents.router,
     clients.router,
     passwords.router,
-    me.router,
     own_user.router,
     second_factors.router,
     passkeys.router,

@@ -22,7 +22,7 @@ T = TypeVar("T")
 MEMORY_KIB: Final = 19_456
 PASSES: Final = 2
 LANES: Final = 1
-NICE: Final = 10
+NICE: Final = 5
 WAITING_MOST: Final = 256
 TURNS_BESIDE: Final = 3
 """So many are at the database, before or after their hash, while each thread has one: that keeps the threads busy."""
