@@ -2,9 +2,9 @@
 
 python -m sandbox.bench [latency|gateway|streams|memory|known|notices|webhooks|ledger|auth|ledger-large|tls|scaling]...
 
-All but `ledger-large` and `auth-many` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot, ledger-visible,
-ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind; of auth's: auth-login, auth-check,
-auth-refresh, auth-me, auth-many.
+All but `ledger-large` and `auth-many` when none is named. One of the ledger's figures alone: ledger-rate, ledger-hot,
+ledger-visible, ledger-commands, ledger-large-reads, ledger-large-many, ledger-large-behind; of auth's: auth-login,
+auth-check, auth-refresh, auth-me, auth-many.
 """
 
 import asyncio
