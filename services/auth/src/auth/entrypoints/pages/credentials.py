@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
+import segno
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from auth.domain.passwords import LONGEST, SHORTEST
-from auth.domain.qr_code import qr_code, svg_path
 from auth.entrypoints.pages.speaking import PageRoute
 from auth.entrypoints.passwords import change_to
 from auth.entrypoints.proving import proof_of, prove
@@ -114,7 +114,7 @@ async def _factor_page(visit: Visit, *, wrong: Wrong | None = None, status: int 
 def _secret_page(
     visit: Visit, words: Mapping[str, str], pending: str, *, wrong: Wrong | None = None, status: int = 200
 ) -> Response:
-    rows = qr_code(words["uri"])
+    drawn = segno.make(words["uri"], micro=False).svg_inline(svgclass="qr", omitsize=True)
     return visit.page(
         "authenticator",
         status=status,
@@ -122,7 +122,7 @@ def _secret_page(
         secret=words["secret"],
         uri=words["uri"],
         pending=pending,
-        picture={"size": len(rows), "path": svg_path(rows)} if rows else None,
+        picture=drawn,
         wrong=wrong or {},
     )
 
