@@ -12,3 +12,11 @@ def test_every_test_that_the_security_page_names_exists():
 
     assert len(named) > 40
     assert named - written == set()
+
+
+def test_every_item_of_the_security_page_names_a_test():
+    lines = (ROOT / "docs" / "security.md").read_text().splitlines()
+    items = [line for line in lines if re.match(r"\| [(\d]", line)]
+
+    assert len(items) > 50
+    assert [line for line in items if not re.search(r"`test_\w+`", line.split("|")[4])] == []
