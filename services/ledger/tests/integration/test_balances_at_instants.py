@@ -36,7 +36,7 @@ def credits_in(found: Statement) -> tuple[int, dict[str, int], int]:
     return one.opening, dict(one.movements), one.closing
 
 
-@pytest.mark.parametrize("step", [None, 3, 7])
+@pytest.mark.parametrize("step", [None, 3])
 async def test_every_past_balance_can_be_asked_for_again(
     ledger: Ledger, make: Factory, account: NewAccount, step: int | None
 ) -> None:

@@ -22,7 +22,7 @@ from kit.clock import ManualClock
 from ledger.repository import accounts, driver, sealing, verifying
 from ledger.repository.usage_days import _STAGING as DAY_STAGING
 
-ACCOUNTS = 40_000
+ACCOUNTS = 15_000
 IN_A_BATCH = 2_000
 FILL = (
     "INSERT INTO account (id, state, created_at, transfer_seq) SELECT gen_random_uuid(), 'open', now(), 1"

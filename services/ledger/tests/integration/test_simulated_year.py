@@ -26,7 +26,7 @@ async def run(
         await database.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_simulated_months_agree_with_the_reference(database_url: str, seed: int) -> None:
     outcome = await run(database_url, seed=seed)
 
