@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from notifier.domain.choosing import Later
+from notifier.domain.choosing import Later, MailChoice
 from notifier.domain.endpoints import MAIL
 from notifier.domain.kinds import KINDS, Audience, Priority
 
@@ -44,7 +44,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A delivery that one worker holds until its lease ends; `attempts` fences off a worker that was too slow."""
+    """A delivery that one worker holds until its lease ends; `attempts` fences off a worker that was too slow.
+
+    `choices` are what people of its account chose for its kind.
+    """
 
     id: UUID
     kind: str
@@ -59,6 +62,7 @@ class Claimed:
     mailed_to: tuple[UUID, ...]
     occurred_at: datetime
     trying_since: datetime
+    choices: Mapping[UUID, MailChoice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

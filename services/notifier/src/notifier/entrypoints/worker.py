@@ -121,11 +121,9 @@ def mailing(database: Database, planning: Planning, sender: Sender) -> Attempt:
     """One attempt at a mail; no transaction is open while auth or the mail server is waited for."""
 
     async def attempt(claimed: Claimed) -> Outcome:
+        recipients = await sender.recipients(claimed)
         async with database.reading() as session:
-            choices = await planning.choices(session, claimed)
-        recipients = await sender.recipients(claimed, choices)
-        async with database.reading() as session:
-            plan = await planning.plan(session, claimed, recipients, choices=choices)
+            plan = await planning.plan(session, claimed, recipients)
         return await sender.send(claimed, plan)
 
     return attempt

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy import case, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,14 +23,17 @@ async def list_preferences(session: AsyncSession, *, account_id: UUID, user_id: 
     return {row[0]: row[1] for row in rows}
 
 
-async def list_choices(session: AsyncSession, *, account_id: UUID, kind: str) -> dict[UUID, MailChoice]:
-    """What everybody chose for one kind of an account's notices."""
-    rows = await session.execute(
-        select(PreferenceRow.user_id, PreferenceRow.mail).where(
-            PreferenceRow.account_id == account_id, PreferenceRow.kind == kind
-        )
+async def list_choices(
+    session: AsyncSession, wanted: Collection[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], dict[UUID, MailChoice]]:
+    """What everybody chose for kinds of accounts' notices."""
+    rows = await session.scalars(
+        select(PreferenceRow).where(tuple_(PreferenceRow.account_id, PreferenceRow.kind).in_(wanted))
     )
-    return {row[0]: row[1] for row in rows}
+    found: dict[tuple[UUID, str], dict[UUID, MailChoice]] = {}
+    for row in rows:
+        found.setdefault((row.account_id, row.kind), {})[row.user_id] = row.mail
+    return found
 
 
 async def upsert_preference(

@@ -1,6 +1,7 @@
 """Deliveries: claimed for an attempt, settled after it, listed."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,12 +38,13 @@ class Deliveries:
     targets: Targets | None = None
 
     async def claim(self, session: AsyncSession, *, limit: int) -> list[Claimed]:
-        """Take due deliveries for one attempt each."""
+        """Take due deliveries for one attempt each; mails with what people chose for them."""
         now = self.clock.now()
         leased_until = now + timedelta(seconds=self.lease_s)
-        return await deliveries.lock_due_deliveries(
+        claimed = await deliveries.lock_due_deliveries(
             session, lane=self.lane, now=now, leased_until=leased_until, limit=limit
         )
+        return await _with_choices(session, claimed) if self.lane == "mails" else claimed
 
     async def settle(self, session: AsyncSession, claimed: Claimed, outcome: Outcome) -> None:
         """Write down how an attempt ended; a failure for good is published."""
@@ -116,6 +118,16 @@ class Deliveries:
             channel=claimed.channel,
             reason=reason,
         )
+
+
+async def _with_choices(session: AsyncSession, claimed: Sequence[Claimed]) -> list[Claimed]:
+    """Read for all that were claimed at once: another transaction for each mail would cost as much as its sending."""
+    wanted = {(one.account_id, one.kind) for one in claimed if one.account_id is not None}
+    chosen = await people.list_choices(session, wanted) if wanted else {}
+    return [
+        replace(one, choices=chosen.get((one.account_id, one.kind), {})) if one.account_id is not None else one
+        for one in claimed
+    ]
 
 
 async def measure_backlog(session: AsyncSession, *, clock: Clock) -> None:

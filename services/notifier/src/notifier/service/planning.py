@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.clock import Clock
 from notifier.adapters.directory import Recipient
 from notifier.adapters.keys import AddressHashes
-from notifier.domain.choosing import DIGEST, SEND, Decision, MailChoice, Standing, decide, hour_of
+from notifier.domain.choosing import DIGEST, SEND, Decision, Standing, decide, hour_of
 from notifier.domain.delivering import Claimed
 from notifier.domain.kinds import KINDS, Audience
 from notifier.domain.schedules import Schedule
@@ -42,20 +41,7 @@ class Planning:
         self._hashes = hashes
         self._most_per_hour = most_per_hour
 
-    async def choices(self, session: AsyncSession, claimed: Claimed) -> dict[UUID, MailChoice]:
-        """What people chose for this kind: those who are no owners and want it are asked of auth as well."""
-        if claimed.account_id is None:
-            return {}
-        return await people.list_choices(session, account_id=claimed.account_id, kind=claimed.kind)
-
-    async def plan(
-        self,
-        session: AsyncSession,
-        claimed: Claimed,
-        recipients: Sequence[Recipient],
-        *,
-        choices: Mapping[UUID, MailChoice],
-    ) -> Plan:
+    async def plan(self, session: AsyncSession, claimed: Claimed, recipients: Sequence[Recipient]) -> Plan:
         now, kind = self._clock.now(), KINDS.get(claimed.kind)
         ids = [one.user_id for one in recipients if one.user_id is not None]
         hashes = [self._hashes.of(one.address) for one in recipients]
@@ -65,7 +51,7 @@ class Planning:
         planned = []
         for recipient, address_hash in zip(recipients, hashes, strict=True):
             standing = Standing(
-                choice=choices.get(recipient.user_id, "now") if recipient.user_id else "now",
+                choice=claimed.choices.get(recipient.user_id, "now") if recipient.user_id else "now",
                 schedule=schedules.get(recipient.user_id, Schedule()) if recipient.user_id else Schedule(),
                 mails=counts.get(recipient.user_id, 0) if recipient.user_id else 0,
                 suppressed=suppressed.get(address_hash),
@@ -81,10 +67,10 @@ class Planning:
         return [(kind, payload, occurred_at.isoformat()) for kind, payload, occurred_at in items]
 
 
-def wanted_roles(claimed: Claimed, choices: Mapping[UUID, MailChoice]) -> list[str]:
+def wanted_roles(claimed: Claimed) -> list[str]:
     """The owners, and where others have asked for this kind the roles that may see it."""
     kind = KINDS.get(claimed.kind)
     if claimed.audience != Audience.ACCOUNT or kind is None:
         return ["owner"]
-    others = claimed.user_id is not None or any(choice != "off" for choice in choices.values())
+    others = claimed.user_id is not None or any(choice != "off" for choice in claimed.choices.values())
     return ["owner", *sorted(kind.roles - {"owner"})] if others else ["owner"]

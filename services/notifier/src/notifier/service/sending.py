@@ -10,7 +10,7 @@ from notifier.adapters.directory import Recipient
 from notifier.adapters.keys import UnsubscribeLinks
 from notifier.adapters.mail import Mailer
 from notifier.adapters.rendering import Renderer
-from notifier.domain.choosing import Later, MailChoice
+from notifier.domain.choosing import Later
 from notifier.domain.delivering import Claimed, Outcome, State
 from notifier.domain.kinds import KINDS, Audience
 from notifier.domain.samples import SAMPLES
@@ -62,7 +62,7 @@ class Sender:
         self._clock = clock
         self._operator_address = operator_address
 
-    async def recipients(self, claimed: Claimed, choices: Mapping[UUID, MailChoice]) -> list[Recipient]:
+    async def recipients(self, claimed: Claimed) -> list[Recipient]:
         """Whom auth names for this delivery now; raises `NothingToSendError` when that is nobody."""
         if claimed.audience == Audience.OPERATORS:
             if self._operator_address is None:
@@ -71,7 +71,7 @@ class Sender:
         if claimed.audience == Audience.MESSAGE:
             assert claimed.message_id is not None
             return [await self._people.message(claimed.message_id)]
-        found = await self._of_account(claimed, choices)
+        found = await self._of_account(claimed)
         if not found:
             raise NothingToSendError("the account has nobody to mail")
         return found
@@ -91,12 +91,12 @@ class Sender:
         rendered = self._renderer.render(kind, SAMPLES[kind], locale=locale, link=SAMPLES[kind].get("link"))
         await self._mailer.send(rendered, to=address, message_id=str(delivery_id), kind=kind, now=self._clock.now())
 
-    async def _of_account(self, claimed: Claimed, choices: Mapping[UUID, MailChoice]) -> list[Recipient]:
+    async def _of_account(self, claimed: Claimed) -> list[Recipient]:
         assert claimed.account_id is not None
         found: list[Recipient] = []
-        for role in wanted_roles(claimed, choices):
+        for role in wanted_roles(claimed):
             people = await self._people.members(claimed.account_id, role=role)
-            asked = people if role == "owner" else [one for one in people if _wants(one, claimed, choices)]
+            asked = people if role == "owner" else [one for one in people if _wants(one, claimed)]
             found += asked
         return found if claimed.user_id is None else [one for one in found if one.user_id == claimed.user_id]
 
@@ -166,11 +166,11 @@ class Sender:
         return self._links.url(user_id=recipient.user_id, account_id=claimed.account_id, kind=claimed.kind)
 
 
-def _wants(recipient: Recipient, claimed: Claimed, choices: Mapping[UUID, MailChoice]) -> bool:
+def _wants(recipient: Recipient, claimed: Claimed) -> bool:
     """Those who are no owners are told what they asked for, and what was held back for them."""
     if recipient.user_id is None:
         return False
-    return recipient.user_id == claimed.user_id or choices.get(recipient.user_id, "off") != "off"
+    return recipient.user_id == claimed.user_id or claimed.choices.get(recipient.user_id, "off") != "off"
 
 
 def _outcome(tally: _Tally, *, of: int) -> Outcome:
