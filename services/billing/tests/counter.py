@@ -27,6 +27,8 @@ from billing.service.metering import Metering
 from billing.service.once import Write
 from billing.service.paths import Paths
 from billing.service.pay_per_use import PayPerUse
+from billing.service.tax_ids import TaxIdDesk
+from billing.service.wallets import WalletDesk
 from contracts.auth import AccountCreated
 from kit.clock import ManualClock, SystemClock
 from kit.database import Database
@@ -67,6 +69,12 @@ class Counter:
         metering = Metering(self.database, stripe.meters, clock=self.clock)
         subscriptions = StripeSubscriptions(stripe.client)
         return ChangeDesk(self.database, stripe, subscriptions, pay_per_use=use, metering=metering, clock=self.clock)
+
+    def wallets(self, transport: FaultyTransport | None = None) -> WalletDesk:
+        return WalletDesk(self.database, self.stripe(transport).payments, clock=self.clock)
+
+    def tax_ids(self, transport: FaultyTransport | None = None) -> TaxIdDesk:
+        return TaxIdDesk(self.database, self.stripe(transport))
 
     def collecting(self, transport: FaultyTransport | None = None) -> Collecting:
         tokens = ServiceTokens(

@@ -68,18 +68,36 @@ class ChangeRefusedError(ConflictError):
     code = "change_refused"
 
 
-class AlreadySoError(ConflictError):
+class AlreadySoError(DomainError):
     """What was asked for is so already; `answer` is what to say where an earlier use of the same key did it."""
-
-    code = "change_refused"
 
     def __init__(self, detail: str, *, answer: Mapping[str, Any], field: str | None = None) -> None:
         super().__init__(detail, field=field)
         self.answer = answer
 
 
+class AlreadyChangedError(AlreadySoError):
+    kind = "conflict"
+    code = "change_refused"
+
+
 class AlreadyEndedError(AlreadySoError):
+    kind = "conflict"
     code = "no_subscription"
+
+
+class NoSuchPaymentMethodError(AlreadySoError):
+    """Removed before, or never there."""
+
+    kind = "not_found"
+    code = "unknown_payment_method"
+
+
+class NoSuchTaxIdError(AlreadySoError):
+    """Removed before, or never there."""
+
+    kind = "not_found"
+    code = "unknown_tax_id"
 
 
 class NoPaymentMethodError(ConflictError):
@@ -92,10 +110,6 @@ class PaymentMethodInUseError(ConflictError):
 
 class UnknownPaymentMethodError(NotFoundError):
     code = "unknown_payment_method"
-
-
-class UnknownTaxIdError(NotFoundError):
-    code = "unknown_tax_id"
 
 
 class TaxIdRefusedError(InvalidError):

@@ -24,6 +24,8 @@ BACK = "https://example.com/"
 CALLS_OF_A_CHANGE = 3
 CALLS_OF_AN_ENDING = 2
 CALLS_OF_A_PORTAL = 3
+CALLS_OF_A_REMOVAL = 5
+CALLS_OF_A_TAX_ID = 3
 # A try is a request for the payment and a look at it; the next try looks first whether the last one got there.
 STRIKES_AT_TRIES = ({0}, {1}, {0, 1}, {0, 2}, {0, 3})
 
@@ -136,6 +138,39 @@ async def test_a_fault_at_any_call_of_a_collection_takes_the_use_once_and_forget
 
 
 @pytest.mark.parametrize("fault", SOME_OR_ALL)
+async def test_a_fault_at_any_call_of_a_cards_removal_removes_it_and_no_other(counter, fault):
+    account_id = await counter.buyer()
+    for number in range(CALLS_OF_A_REMOVAL):
+        await counter.buy(account_id, None)
+        gone, kept = (await counter.wallets().show(account_id)).methods
+        write = counter.write(account_id, "DELETE /payment-methods")
+        transport = FaultyTransport(fault, on_calls({number}))
+
+        with suppress(UnavailableError):
+            await counter.wallets(transport).remove(write, gone.id)
+        answers = [await counter.wallets().remove(write, gone.id) for _ in range(2)]
+
+        assert answers == [{"id": gone.id}] * 2
+        assert [one.id for one in (await counter.wallets().show(account_id)).methods] == [kept.id]
+        assert len(transport.struck) == 1
+
+
+@pytest.mark.parametrize("fault", SOME_OR_ALL)
+async def test_a_fault_at_any_call_of_a_tax_id_keeps_one_or_none(counter, fault):
+    account_id = await counter.buyer()
+    for number in range(CALLS_OF_A_TAX_ID):
+        for step, left in ((add_tax_id, 1), (remove_tax_ids, 0)):
+            write = counter.write(account_id, step.__name__)
+            transport = FaultyTransport(fault, on_calls({number}))
+            with suppress(UnavailableError):
+                await step(counter.tax_ids(transport), write)
+            for _ in range(2):
+                await step(counter.tax_ids(), write)
+
+            assert len(await counter.tax_ids().show(account_id)) == left, (number, transport.struck)
+
+
+@pytest.mark.parametrize("fault", SOME_OR_ALL)
 async def test_a_fault_at_any_call_of_the_portal_leaves_one_configuration_and_one_page(counter, fault):
     for number in range(CALLS_OF_A_PORTAL):
         with running_stripe_server(clock=counter.clock) as server:
@@ -153,6 +188,15 @@ async def test_a_fault_at_any_call_of_the_portal_leaves_one_configuration_and_on
             assert answer["url"].startswith(server.base_url)
             assert len(own.listed("billing_portal/configurations")) == 1, (number, transport.struck)
             assert len(transport.struck) == 1
+
+
+async def add_tax_id(desk, write) -> None:
+    await desk.add(write, kind="eu_vat", value="DE123456789")
+
+
+async def remove_tax_ids(desk, write) -> None:
+    for one in await desk.show(write.account_id):
+        await desk.remove(write, one.id)
 
 
 async def struck_then_repeated(

@@ -33,6 +33,9 @@ class Wallet:
     methods: tuple[PaymentMethod, ...]
     default_id: str | None
 
+    def has(self, method_id: str) -> bool:
+        return any(method.id == method_id for method in self.methods)
+
     @property
     def charged_id(self) -> str | None:
         """The default while it is there, else the newest."""

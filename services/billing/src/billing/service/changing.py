@@ -15,8 +15,8 @@ from billing.domain.changes import AllowanceChange, When, allowance_change, when
 from billing.domain.offers import Purchase
 from billing.domain.states import Kept, Subscription
 from billing.errors import (
+    AlreadyChangedError,
     AlreadyEndedError,
-    AlreadySoError,
     ChangeRefusedError,
     CurrencyNotSoldError,
     NoSubscriptionError,
@@ -144,7 +144,7 @@ class ChangeDesk:
         async def work(key: str) -> Mapping[str, Any]:
             row = await self._living(write.account_id)
             if not row.cancel_at_period_end and row.pending_plan_id is None:
-                raise AlreadySoError(
+                raise AlreadyChangedError(
                     "There is nothing to take back: the subscription goes on as it is.",
                     answer={"subscription_id": row.id},
                 )
@@ -198,7 +198,7 @@ class ChangeDesk:
             new = await _new(session, wanted, old, now=self._clock.now())
         if (new.terms.offer_id, new.quantity) == (old.terms.offer_id, old.quantity):
             has = {"subscription_id": row.id, "when": "now"}
-            raise AlreadySoError("That is what the account has already.", field="plan", answer=has)
+            raise AlreadyChangedError("That is what the account has already.", field="plan", answer=has)
         when = when_of(old, new)
         if when is None:
             raise ChangeRefusedError(

@@ -7,7 +7,7 @@ from uuid import UUID
 from billing.adapters.stripe_api import StripeApi
 from billing.adapters.stripe_tax_ids import StripeTaxIds
 from billing.domain.tax_ids import TaxId
-from billing.errors import UnknownTaxIdError
+from billing.errors import NoSuchTaxIdError
 from billing.repository import accounts
 from billing.service.customers import ensure_customer
 from billing.service.once import Write, write_once
@@ -41,7 +41,7 @@ class TaxIdDesk:
 
         async def work(_: str) -> Mapping[str, Any]:
             if tax_id not in [one.id for one in await self.show(write.account_id)]:
-                raise UnknownTaxIdError("This account has no such tax id.")
+                raise NoSuchTaxIdError("This account has no such tax id.", answer={"id": tax_id})
             await self._tax_ids.remove(tax_id)
             return {"id": tax_id}
 

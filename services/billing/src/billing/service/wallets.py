@@ -6,7 +6,7 @@ from uuid import UUID
 
 from billing.adapters.stripe_payments import StripePayments
 from billing.domain.payment_methods import Wallet
-from billing.errors import PaymentMethodInUseError, UnknownPaymentMethodError
+from billing.errors import NoSuchPaymentMethodError, PaymentMethodInUseError, UnknownPaymentMethodError
 from billing.repository import accounts, payments
 from billing.service.once import Write, write_once
 from billing.service.standing import keep_wallet
@@ -30,7 +30,7 @@ class WalletDesk:
         """From now on this one is charged."""
 
         async def work(key: str) -> Mapping[str, Any]:
-            customer, _ = await self._own(write.account_id, payment_method)
+            customer = await self._owner(write.account_id, payment_method)
             await self._stripe.set_default(customer, payment_method, key=key)
             await self._keep(write.account_id, customer)
             return {"id": payment_method}
@@ -41,7 +41,10 @@ class WalletDesk:
         """Forget a way to pay; the last one stays while something has to be paid with it."""
 
         async def work(key: str) -> Mapping[str, Any]:
-            customer, wallet = await self._own(write.account_id, payment_method)
+            customer = await self._customer(write.account_id)
+            wallet = await self._stripe.get_wallet(customer) if customer else Wallet((), None)
+            if customer is None or not wallet.has(payment_method):
+                raise NoSuchPaymentMethodError("This account has no such way to pay.", answer={"id": payment_method})
             if len(wallet.methods) == 1 and await self._is_needed(write.account_id):
                 raise PaymentMethodInUseError("The subscription is paid with it: add another card first.")
             await self._stripe.detach(payment_method, key=key)
@@ -54,13 +57,12 @@ class WalletDesk:
         async with self._database.reading() as session:
             return await accounts.find_customer(session, account_id)
 
-    async def _own(self, account_id: UUID, payment_method: str) -> tuple[str, Wallet]:
-        """The customer and its wallet, which has this way to pay; another customer's is unknown here."""
+    async def _owner(self, account_id: UUID, payment_method: str) -> str:
+        """The customer, which has this way to pay; another customer's is unknown here."""
         customer = await self._customer(account_id)
-        wallet = await self._stripe.get_wallet(customer) if customer else Wallet((), None)
-        if customer is None or payment_method not in [method.id for method in wallet.methods]:
+        if customer is None or not (await self._stripe.get_wallet(customer)).has(payment_method):
             raise UnknownPaymentMethodError("This account has no such way to pay.")
-        return customer, wallet
+        return customer
 
     async def _is_needed(self, account_id: UUID) -> bool:
         async with self._database.reading() as session:
