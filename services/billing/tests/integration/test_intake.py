@@ -75,3 +75,15 @@ async def test_a_sender_who_leaves_takes_nobody_along(database):
     await staying
 
     assert (await stored(database))[0] == 2
+
+
+async def test_work_waits_for_what_is_being_stored_and_for_nothing_else(database):
+    intake = Intake(database, clock=ManualClock())
+    await intake.give_way()
+    storing = [asyncio.create_task(intake.store(event())) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    await asyncio.gather(*(intake.give_way() for _ in range(3)))
+
+    assert (await stored(database))[0] == 3
+    await asyncio.gather(*storing)

@@ -12,7 +12,8 @@ from billing.service.inbox import store_events
 from kit.clock import Clock
 from kit.database import Database, is_transient
 
-MOST_WAIT_S: Final = 0.05
+MOST_WAIT_S: Final = 0.5
+"""Work is held up this long at most, a piece at a time, so that it never stands still."""
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Intake:
         self._database = database
         self._clock = clock
         self.on_stored: list[Callable[[], None]] = []
+        self._gate = asyncio.Lock()
         self._storing: asyncio.Task[None] | None = None
         self._next: _Batch | None = None
 
@@ -49,9 +51,15 @@ class Intake:
             await self._store([event])
 
     async def give_way(self) -> None:
-        """Work that can wait lets those go first who wait for an answer, for a moment."""
-        if self._storing is not None and not self._storing.done():
-            await asyncio.wait([self._storing], timeout=MOST_WAIT_S)
+        """Work that can wait lets those go first who wait for an answer; one piece after the other comes through."""
+        async with self._gate:
+            until_s = self._clock.monotonic() + MOST_WAIT_S
+            while self._is_storing() and (left_s := until_s - self._clock.monotonic()) > 0:
+                assert self._storing is not None
+                await asyncio.wait([self._storing], timeout=left_s)
+
+    def _is_storing(self) -> bool:
+        return self._storing is not None and not self._storing.done()
 
     async def _store_after(self, before: "asyncio.Task[None] | None", batch: _Batch) -> None:
         if before is not None:
