@@ -55,6 +55,7 @@ async def test_kills_at_random_points_of_each_flow_take_and_grant_everything_onc
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(900)
 async def test_twenty_kills_at_random_points_of_each_flow_take_and_grant_everything_once(ground):
     await kill_again_and_again(ground, kills=20)
 
