@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts.auth import ApiKeyChanged, MessageRequested, SignInWay, UserChanged
-from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
+from contracts.billing import OverageStranded, PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
 from contracts.gateway import CallsRefused, ProviderStateChanged
 from contracts.ledger import MarginFell, PeriodClosed, ReconciliationDiffered, ThresholdCrossed
 from contracts.money import Unit
@@ -189,6 +189,12 @@ def margin_fell(subject: str) -> MarginFell:
         cost_nano=11_000_000_000,
         margin_bps=-1_000,
         floor_bps=1_500,
+    )
+
+
+def overage_stranded(account_id: UUID) -> OverageStranded:
+    return OverageStranded(
+        id=uuid4(), time=_now(), account_id=account_id, amount_nano=4_120_000_000, since=_now() - timedelta(days=1)
     )
 
 

@@ -128,7 +128,7 @@ EVENT_TOPICS: Final[tuple[Topic, ...]] = (
     _fact(billing.PaymentSettled, "billing", ("ledger", "notifier"), retention_days=30, data_class="confidential"),
     _fact(billing.PaymentFailed, "billing", ("notifier",), data_class="confidential"),
     _fact(billing.PaymentReversed, "billing", ("ledger", "notifier"), retention_days=30, data_class="confidential"),
-    _fact(billing.OverageStranded, "billing", (), data_class="confidential"),
+    _fact(billing.OverageStranded, "billing", ("notifier",), data_class="confidential"),
     _fact(notifier.DeliveryFailed, "notifier", ()),
     *(_fact(event, service, ("notifier",), partitions=1) for service, event in operations.DLQ_GREW.items()),
 )

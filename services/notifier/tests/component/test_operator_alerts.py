@@ -42,21 +42,25 @@ async def test_a_flood_of_bad_records_of_one_topic_is_one_mail_to_the_operator(s
     assert f"python -m ledger dlq replay {topic}" in mail["text"]
 
 
-async def test_gaps_margins_and_providers_that_are_down_reach_the_operator(surround, address: str) -> None:
-    name = f"gateway-{uuid4().hex[:8]}"
+async def test_gaps_margins_stranded_use_and_providers_that_are_down_reach_the_operator(surround, address: str) -> None:
+    name, account_id = f"gateway-{uuid4().hex[:8]}", uuid4()
     async with surround() as around, in_process(around, operator_mail=address) as notifier:
         await notifier.deliver(
             factories.reconciliation_differed(name),
             factories.margin_fell(f"plan-{name}"),
+            factories.overage_stranded(account_id),
             factories.provider_state(f"cooling-{name}", state="cooling"),
             *(factories.provider_state(f"route-{name}") for _ in range(3)),
         )
 
-        mails = await notifier.mails(address, count=3)
+        mails = await notifier.mails(address, count=4)
+        texts = [(await notifier.read(mail))["text"] for mail in mails]
 
+    assert [str(account_id) in text and "4.12" in text for text in texts].count(True) == 1
     assert sorted(mail["subject"] for mail in mails) == sorted(
         [
             f"[operators] the books of {name} do not match",
+            "[operators] use past a plan waits for a subscription",
             f"[operators] the margin of plan plan-{name} is -10.00 %",
             f"[operators] anthropic stopped serving on route route-{name}",
         ]

@@ -201,6 +201,7 @@ _ALL: Final = (
     _operators("dlq-grew", "A record was set aside", "Ein Datensatz wurde beiseitegelegt"),
     _operators("reconciliation-gap", "The books differ", "Die Bücher weichen ab", priority=Priority.URGENT),
     _operators("margin-fell", "A margin is below its floor", "Eine Marge liegt unter ihrer Untergrenze"),
+    _operators("overage-stranded", "Use that nothing bills", "Nutzung, die nichts abrechnet"),
     _operators("provider-down", "A provider is down", "Ein Anbieter ist ausgefallen", priority=Priority.URGENT),
     _operators(
         "webhook-failures", "An endpoint was given up", "Ein Endpunkt wurde aufgegeben", priority=Priority.NORMAL

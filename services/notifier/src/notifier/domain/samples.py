@@ -91,6 +91,11 @@ _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
         "margin_bps": -862,
         "floor_bps": 1500,
     },
+    "overage-stranded": {
+        "account": "0199f3a0-0000-7000-8000-000000000001",
+        "since": "2026-11-20T09:00:00+00:00",
+        "amount_nano": 4_120_000_000,
+    },
     "provider-down": {
         "provider": "anthropic",
         "route": "anthropic-eu",

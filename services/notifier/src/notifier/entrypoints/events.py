@@ -8,7 +8,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.auth import ApiKeyChanged, MessageRequested, UserChanged
-from contracts.billing import PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
+from contracts.billing import OverageStranded, PaymentFailed, PaymentReversed, PaymentSettled, SubscriptionChanged
 from contracts.event import Event
 from contracts.gateway import CallsRefused, ProviderStateChanged
 from contracts.ledger import MarginFell, PeriodClosed, ReconciliationDiffered, ThresholdCrossed
@@ -62,6 +62,7 @@ def build_consumer(heard: Heard, *, group: str, wake: Callable[[], None]) -> Con
     hear(SubscriptionChanged, heard.subscriptions.queue_change)
     hear(ReconciliationDiffered, operators.queue_gap)
     hear(MarginFell, operators.queue_thin_margin)
+    hear(OverageStranded, operators.queue_stranded_use)
     hear(ProviderStateChanged, operators.queue_provider_state)
     for grew in DLQ_GREW.values():
         hear(grew, operators.queue_set_aside)

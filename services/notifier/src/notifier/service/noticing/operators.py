@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.billing import OverageStranded
 from contracts.event import Event
 from contracts.gateway import ProviderStateChanged
 from contracts.ledger import MarginFell, ReconciliationDiffered
@@ -55,6 +56,17 @@ class OperatorNotices:
             cost_nano=event.cost_nano,
             margin_bps=event.margin_bps,
             floor_bps=event.floor_bps,
+        )
+
+    async def queue_stranded_use(self, session: AsyncSession, event: OverageStranded) -> None:
+        await self._alert(
+            session,
+            event,
+            kind="overage-stranded",
+            key=str(event.id),
+            account=str(event.account_id),
+            since=event.since.isoformat(),
+            amount_nano=event.amount_nano,
         )
 
     async def queue_provider_state(self, session: AsyncSession, event: ProviderStateChanged) -> None:
