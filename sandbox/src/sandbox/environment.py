@@ -14,7 +14,8 @@ from sandbox.stack.ports import HOST
 
 SERVICES = ("auth", "billing", "ledger", "notifier", "gateway")
 PREFIX = "FAREGATE_"
-USERS_COMMON = ("FAREGATE_LOG_LEVEL", "FAREGATE_CLOCK_OFFSET_S")
+CLOCK_FILE = "FAREGATE_CLOCK_FILE"
+USERS_COMMON = ("FAREGATE_LOG_LEVEL", "FAREGATE_CLOCK_OFFSET_S", CLOCK_FILE)
 STRIPE_POLL_S = 5
 EXAMPLE_PROGRAMS = (
     {"id": "example-editor", "name": "Example editor"},
@@ -59,7 +60,8 @@ class Environments:
             },
             "mailbox": {},
         }
-        return {**self._inherited(), **secrets[name]}
+        moved = {CLOCK_FILE: self.user[CLOCK_FILE]} if CLOCK_FILE in self.user else {}
+        return {**self._inherited(), **moved, **secrets[name]}
 
     def _inherited(self) -> dict[str, str]:
         """The shell's PATH, proxies and certificates, but none of its keys and settings."""

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from kit.clock import SandboxClock, move_clock
 from sandbox.accounts import Account, PublicApi, make_account
 from sandbox.addresses import Addresses
 from sandbox.credentials import Credentials
+from sandbox.environment import CLOCK_FILE
 from sandbox.selection import without_real_keys
 from sandbox.stack import Stack
-from sandbox.supervisor import Supervisor
+from sandbox.supervisor import OnPhase, Supervisor
 from sandbox.welcome import introduce
 
 
@@ -72,6 +75,33 @@ class Faregate:
 
     async def __aexit__(self, *_: object) -> None:
         await self.supervisor.stop()
+
+
+class MovedFaregate(Faregate):
+    """The same with a clock of its own that services and Stripe live by: months pass while it runs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        addresses: Addresses,
+        *,
+        settings: Mapping[str, str] | None = None,
+        on_phase: OnPhase | None = None,
+    ) -> None:
+        self._clock_file = folder / "clock"
+        move_clock(self._clock_file, offset_s=0)
+        self._clock = SandboxClock(self._clock_file)
+        super().__init__(folder, addresses, settings={**(settings or {}), CLOCK_FILE: str(self._clock_file)})
+        if on_phase is not None:
+            self.supervisor.on_phase = on_phase
+
+    def now(self) -> datetime:
+        """The time in there."""
+        return self._clock.now()
+
+    def pass_time(self, span: timedelta) -> None:
+        """It is so much later for all of them at once; what was due on the way happens now."""
+        move_clock(self._clock_file, offset_s=self._clock.offset_s + span.total_seconds())
 
 
 def _ignored(_name: str, _phase: str, _pid: int | None) -> None:

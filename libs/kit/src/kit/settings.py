@@ -3,10 +3,10 @@
 import sys
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FilePath, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kit.clock import SystemClock
+from kit.clock import MovedClock, SandboxClock, SystemClock
 
 
 class ServiceSettings(BaseSettings):
@@ -20,18 +20,24 @@ class ServiceSettings(BaseSettings):
     auth_url: str = Field(validation_alias="FAREGATE_AUTH_URL")
     log_level: str = Field("INFO", validation_alias="FAREGATE_LOG_LEVEL")
     clock_offset_s: float = Field(0.0, validation_alias="FAREGATE_CLOCK_OFFSET_S")
+    clock_file: FilePath | None = Field(None, validation_alias="FAREGATE_CLOCK_FILE")
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
     shutdown_grace_s: float = Field(8.0, gt=0)
 
     @model_validator(mode="after")
     def _only_the_sandbox_moves_time(self) -> "ServiceSettings":
-        if self.clock_offset_s and self.environment != "sandbox":
-            raise ValueError("FAREGATE_CLOCK_OFFSET_S may be set in the sandbox only")
+        moved = {"FAREGATE_CLOCK_OFFSET_S": bool(self.clock_offset_s), "FAREGATE_CLOCK_FILE": bool(self.clock_file)}
+        for variable, is_set in moved.items():
+            if is_set and self.environment != "sandbox":
+                raise ValueError(f"{variable} may be set in the sandbox only")
+        if all(moved.values()):
+            raise ValueError("FAREGATE_CLOCK_OFFSET_S and FAREGATE_CLOCK_FILE both move time: set one")
         return self
 
-    def clock(self) -> SystemClock:
-        return SystemClock(self.clock_offset_s)
+    def clock(self) -> MovedClock:
+        """The machine's clock, or in a sandbox one that is moved."""
+        return SandboxClock(self.clock_file) if self.clock_file else SystemClock(self.clock_offset_s)
 
 
 S = TypeVar("S", bound=BaseSettings)

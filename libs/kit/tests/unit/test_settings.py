@@ -1,9 +1,12 @@
 """A service that lacks a setting refuses to start and names it, without showing any value."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from kit.clock import move_clock
 from kit.settings import ServiceSettings, load
 
 
@@ -73,3 +76,37 @@ def test_time_is_moved_in_the_sandbox_only(environment: pytest.MonkeyPatch, caps
 
     environment.setenv("FAREGATE_ENVIRONMENT", "sandbox")
     assert load(ShopSettings, service="shop").clock().offset_s == 60
+
+
+def test_a_file_moves_time_while_the_process_runs_in_the_sandbox_only(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "clock"
+    move_clock(path, offset_s=0)
+    environment.setenv("FAREGATE_CLOCK_FILE", str(path))
+    with pytest.raises(SystemExit):
+        load(ShopSettings, service="shop")
+    assert "FAREGATE_CLOCK_FILE" in capsys.readouterr().err
+
+    environment.setenv("FAREGATE_ENVIRONMENT", "sandbox")
+    clock = load(ShopSettings, service="shop").clock()
+    before, began_s = clock.now(), clock.monotonic()
+    move_clock(path, offset_s=86_400)
+
+    assert clock.offset_s == 86_400
+    assert (clock.now() - before).days == 1
+    assert clock.monotonic() - began_s >= 86_400
+
+
+def test_only_one_variable_moves_time(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    move_clock(tmp_path / "clock", offset_s=0)
+    environment.setenv("FAREGATE_ENVIRONMENT", "sandbox")
+    environment.setenv("FAREGATE_CLOCK_FILE", str(tmp_path / "clock"))
+    environment.setenv("FAREGATE_CLOCK_OFFSET_S", "60")
+
+    with pytest.raises(SystemExit):
+        load(ShopSettings, service="shop")
+
+    assert "set one" in capsys.readouterr().err

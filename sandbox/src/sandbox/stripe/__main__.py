@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kit.clock import SystemClock
+from kit.clock import SandboxClock, SystemClock
 from sandbox.outside import run, until_stopped
 from sandbox.stripe.app import running_stripe
 from sandbox.stripe.settings import Settings, SettingsError
@@ -20,7 +20,7 @@ def main(
     """Serve the stand-in for Stripe.
 
     Its secrets are FAREGATE_SANDBOX_STRIPE_SECRET_KEY and FAREGATE_SANDBOX_STRIPE_WEBHOOK_SECRET; events go to
-    FAREGATE_SANDBOX_STRIPE_WEBHOOK_URL.
+    FAREGATE_SANDBOX_STRIPE_WEBHOOK_URL; FAREGATE_CLOCK_FILE moves its time, as that of the services.
     """
     try:
         settings = Settings.from_environment(os.environ, state_folder=state)
@@ -30,7 +30,9 @@ def main(
 
 
 async def _serve(settings: Settings, *, port: int, with_parent: bool) -> None:
-    async with running_stripe(settings, clock=SystemClock(), port=port) as base_url:
+    file = os.environ.get("FAREGATE_CLOCK_FILE")
+    clock = SandboxClock(Path(file)) if file else SystemClock()
+    async with running_stripe(settings, clock=clock, couriers=clock, port=port) as base_url:
         print(f"sandbox.stripe listens on {base_url}", flush=True)
         await until_stopped(with_parent=with_parent)
 

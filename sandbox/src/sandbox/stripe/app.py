@@ -31,10 +31,15 @@ STATE_FILE = "stripe.sqlite3"
 
 
 @contextlib.asynccontextmanager
-async def running_stripe(settings: Settings, *, clock: Clock, port: int = 0) -> AsyncIterator[str]:
-    """Serve the stand-in on the running loop and yield its address; port 0 takes a free one."""
+async def running_stripe(
+    settings: Settings, *, clock: Clock, couriers: Clock | None = None, port: int = 0
+) -> AsyncIterator[str]:
+    """Serve the stand-in on the running loop and yield its address; port 0 takes a free one.
+
+    `couriers` is the receivers' time, which signatures carry; the machine's when nothing is said.
+    """
     with contextlib.closing(Store(_state_path(settings.state_folder))) as store:
-        courier = Courier(store, settings=settings)
+        courier = Courier(store, settings=settings, clock=couriers)
         workshop = Workshop(store, clock=clock, changed=courier.wake)
         api = Api(store, settings=settings, clock=clock, changed=courier.wake)
         if settings.webhook_url:

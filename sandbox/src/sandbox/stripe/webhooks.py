@@ -34,8 +34,8 @@ def signature_header(payload: bytes, *, secret: str, signed_at: int) -> str:
 class Courier:
     """Delivers what is pending in the store; what is not delivered when the process ends is still pending after.
 
-    It lives by the wall clock, as receivers do when they hold a signature's age against theirs; the sandbox's own
-    clock may stand still or run ahead.
+    It lives by the receivers' clock, as they hold a signature's age against theirs; the stand-in's own may stand
+    still or run ahead.
     """
 
     def __init__(self, store: Store, *, settings: Settings, clock: Clock | None = None) -> None:

@@ -96,7 +96,6 @@ def _own_parts(gateway: Gateway, served: list[Surface]) -> own.OwnParts:
         upgrade_url=settings.upgrade_address,
         secret=settings.service_secret.get_secret_value().encode(),
         clock=gateway.clock,
-        clock_offset_s=settings.clock_offset_s,
         ready=gateway.takes_calls,
     )
 

@@ -35,7 +35,7 @@ from gateway.identity.vouching import Vouching
 from gateway.routing.routing import Routing
 from gateway.settings import Settings
 from gateway.usage.durability import Durability
-from kit.clock import Clock
+from kit.clock import MovedClock
 from kit.health import Check, Health
 from kit.identity import Identity, Revocations, ServiceTokens
 from kit.producer import Producer
@@ -65,7 +65,7 @@ class Gateway:
         ledger: SnapshotSource | None = None,
     ) -> None:
         self.settings = settings
-        self.clock: Clock = settings.clock()
+        self.clock: MovedClock = settings.clock()
         self.tasks = Tasks()
         self.errands = Errands()
         self.ticker = Ticker(clock=self.clock)
@@ -138,7 +138,7 @@ class Gateway:
             ledger=ledger,
             instance=settings.instance,
             patience_s=settings.hold_patience_s,
-            clock_offset_s=settings.clock_offset_s,
+            clock=self.clock,
             spooled=self.durability.spooled,
         )
         self.durability.on_adopted = self.admission.spool_grew
@@ -150,7 +150,7 @@ class Gateway:
             ledger=ledger,
             publish=self.publisher.orphaned,
             patience_s=settings.hold_patience_s,
-            clock_offset_s=settings.clock_offset_s,
+            clock=self.clock,
         )
         self.balances = BalanceReader(
             bootstrap=settings.kafka_bootstrap, admission=self.admission, producer=self.producer, clock=self.clock

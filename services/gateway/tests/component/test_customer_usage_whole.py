@@ -42,7 +42,6 @@ def own_routes(gateway: Any) -> httpx2.AsyncClient:
         upgrade_url="http://upgrade.test",
         secret=b"secret",
         clock=parts.clock,
-        clock_offset_s=0.0,
         ready=ready,
     )
     for router in build_routers(own):

@@ -11,7 +11,7 @@ from contracts.money import MAX_AMOUNT
 from gateway.admission import metrics
 from gateway.admission.allowance import OpenAllowance
 from gateway.admission.asking import REACH_S, ROUNDS, Asking, AskingParts, Then
-from gateway.admission.commands import Commands
+from gateway.admission.commands import commands_for
 from gateway.admission.connection import RedisConnection
 from gateway.admission.ended_calls import EndedCall, Settled
 from gateway.admission.growing import Extended, Growing
@@ -34,7 +34,7 @@ from gateway.admission.types import (
     SpooledCalls,
 )
 from kit import logging
-from kit.clock import SystemClock
+from kit.clock import MovedClock, SystemClock
 from kit.tasks import Tasks
 
 log = logging.get(__name__)
@@ -54,17 +54,17 @@ class Admission:
         ledger: SnapshotSource,
         instance: str,
         patience_s: float,
-        clock_offset_s: float = 0.0,
+        clock: MovedClock | None = None,
         most_entries: int = MOST_ENTRIES,
         spooled: SpooledCalls | None = None,
     ) -> None:
         self._redis = redis
         self._instance = instance
-        offset_ms, patience_ms = int(clock_offset_s * 1000), int(patience_s * 1000)
+        clock, patience_ms = clock or SystemClock(), int(patience_s * 1000)
         self._scripts = AccountScripts()
-        self._commands = commands = Commands(self._scripts, offset_ms=offset_ms)
-        hints = Hints(redis, offset_ms=offset_ms, visit_after_s=min(VISIT_AFTER_S, patience_s))
-        self._snapshots = Snapshots(redis=redis, ledger=ledger, offset_ms=offset_ms)
+        self._commands = commands = commands_for(self._scripts, clock=clock)
+        hints = Hints(redis, clock=clock, visit_after_s=min(VISIT_AFTER_S, patience_s))
+        self._snapshots = Snapshots(redis=redis, ledger=ledger, clock=clock)
         self._calls = OpenCalls(redis=redis, hints=hints, commands=commands, patience_s=patience_s, spooled=spooled)
         self._learned = LearnedTerms()
         allowance = OpenAllowance()
@@ -78,7 +78,7 @@ class Admission:
             calls=self._calls,
             learned=self._learned,
             allowance=allowance,
-            clock=SystemClock(clock_offset_s),
+            clock=clock,
         )
         self._asking = Asking(parts, patience_ms=patience_ms, most_entries=most_entries)
         self._growing = Growing(parts, self._asking, patience_ms=patience_ms)

@@ -2,17 +2,22 @@
 
 from gateway.admission.scripts import AccountScripts, Command
 from gateway.admission.types import AdmissionRequest
+from kit.clock import MovedClock, SandboxClock
 
 
 class Commands:
     """Made anew when the run changes; a command of another run is never written."""
 
-    __slots__ = ("_admit", "_extend", "_run_id", "_scripts", "_settle", "offset_ms")
+    __slots__ = ("_admit", "_clock", "_extend", "_run_id", "_scripts", "_settle")
 
-    def __init__(self, scripts: AccountScripts, *, offset_ms: int) -> None:
+    def __init__(self, scripts: AccountScripts, *, clock: MovedClock) -> None:
         self._scripts = scripts
-        self.offset_ms = offset_ms
+        self._clock = clock
         self._renew("")
+
+    @property
+    def offset_ms(self) -> int:
+        return offset_ms_of(self._clock)
 
     def admit(self, run_id: str) -> Command:
         if run_id != self._run_id:
@@ -30,11 +35,48 @@ class Commands:
         return self._extend
 
     def _renew(self, run_id: str) -> None:
-        self._run_id = run_id
+        self._run_id, offset_ms = run_id, self.offset_ms
         self._admit, self._settle, self._extend = (
-            Command(script, run_id=run_id, offset_ms=self.offset_ms)
+            Command(script, run_id=run_id, offset_ms=offset_ms)
             for script in (self._scripts.admit, self._scripts.settle, self._scripts.extend)
         )
+
+
+class MovingCommands(Commands):
+    """The same in a sandbox whose clock is moved while it runs: written anew after each move as well."""
+
+    __slots__ = ("_written_ms",)
+
+    def admit(self, run_id: str) -> Command:
+        self._follow()
+        return super().admit(run_id)
+
+    def settle(self, run_id: str) -> Command:
+        self._follow()
+        return super().settle(run_id)
+
+    def extend(self, run_id: str) -> Command:
+        self._follow()
+        return super().extend(run_id)
+
+    def _follow(self) -> None:
+        if self.offset_ms != self._written_ms:
+            self._renew(self._run_id)
+
+    def _renew(self, run_id: str) -> None:
+        self._written_ms = self.offset_ms
+        super()._renew(run_id)
+
+
+def commands_for(scripts: AccountScripts, *, clock: MovedClock) -> Commands:
+    """Calls pay for looking at the clock's offset only where it can change."""
+    kind = MovingCommands if isinstance(clock, SandboxClock) else Commands
+    return kind(scripts, clock=clock)
+
+
+def offset_ms_of(clock: MovedClock) -> int:
+    """What scripts add to Redis's own time."""
+    return int(clock.offset_s * 1000)
 
 
 def packed_request(request: AdmissionRequest, people: str, *, patience_ms: int, most_entries: int) -> str:

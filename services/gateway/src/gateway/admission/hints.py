@@ -5,9 +5,11 @@ from typing import Final
 from uuid import UUID
 from zlib import crc32
 
+from gateway.admission.commands import offset_ms_of
 from gateway.admission.connection import RedisConnection, Session
 from gateway.admission.scripts import HintScripts, written
 from gateway.admission.wire import Wire
+from kit.clock import MovedClock
 
 SHARDS: Final = 16
 VISIT_AFTER_S: Final = 60.0
@@ -30,9 +32,9 @@ def shard_keys(shard: int) -> tuple[str, str]:
 class Hints:
     """Announces accounts to the sweepers and lets sweepers claim them."""
 
-    def __init__(self, redis: RedisConnection, *, offset_ms: int, visit_after_s: float = VISIT_AFTER_S) -> None:
+    def __init__(self, redis: RedisConnection, *, clock: MovedClock, visit_after_s: float = VISIT_AFTER_S) -> None:
         self._redis = redis
-        self._offset_ms = offset_ms
+        self._clock = clock
         self._visit_after_ms = int(visit_after_s * 1000)
         self._scripts = HintScripts()
         # By the ids' integers: a UUID is hashed in Python, on each look-up anew.
@@ -57,7 +59,7 @@ class Hints:
         self._remember(run_id, account_id)
 
     def _arguments(self, account_id: UUID) -> tuple[int, str, int]:
-        return self._offset_ms, str(account_id), self._visit_after_ms
+        return offset_ms_of(self._clock), str(account_id), self._visit_after_ms
 
     def _remember(self, run_id: str, account_id: UUID) -> None:
         fresh = self._fresh_until
@@ -75,7 +77,7 @@ class Hints:
 
     async def claim(self, shard: int, *, limit: int, lease_s: float) -> list[UUID]:
         """Accounts that are due; other sweepers see them again only after the lease."""
-        arguments = (self._offset_ms, limit, int(lease_s * 1000))
+        arguments = (offset_ms_of(self._clock), limit, int(lease_s * 1000))
         found = await self._redis.attempt(
             lambda session: session.script(self._scripts.claim, shard_keys(shard), *arguments)
         )
@@ -86,7 +88,7 @@ class Hints:
         await session.script(
             self._scripts.visited,
             shard_keys(shard_of(account_id)),
-            self._offset_ms,
+            offset_ms_of(self._clock),
             str(account_id),
             due_ms,
             self._visit_after_ms,

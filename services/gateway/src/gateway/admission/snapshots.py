@@ -6,11 +6,13 @@ from uuid import UUID
 
 from contracts.ledger import BalanceChanged
 from gateway.admission import metrics
+from gateway.admission.commands import offset_ms_of
 from gateway.admission.connection import RedisConnection, Session
 from gateway.admission.scripts import AccountScripts, account_keys, calls_key
 from gateway.admission.snapshot_words import SnapshotRefusedError, snapshot_words
 from gateway.admission.types import AdmissionUnavailableError, SnapshotSource
 from kit import logging
+from kit.clock import MovedClock
 
 __all__ = ["SnapshotRefusedError", "Snapshots"]
 
@@ -20,10 +22,10 @@ log = logging.get(__name__)
 class Snapshots:
     """Applies snapshots; reloads are answered by the ledger once per account, however many calls wait for one."""
 
-    def __init__(self, *, redis: RedisConnection, ledger: SnapshotSource, offset_ms: int) -> None:
+    def __init__(self, *, redis: RedisConnection, ledger: SnapshotSource, clock: MovedClock) -> None:
         self._redis = redis
         self._ledger = ledger
-        self._offset_ms = offset_ms
+        self._clock = clock
         self._scripts = AccountScripts()
         self._reloading: dict[UUID, asyncio.Task[None]] = {}
 
@@ -77,7 +79,8 @@ class Snapshots:
             await self._run(session, account_id, "1", arguments)
 
     async def _run(self, session: Session, account_id: UUID, reload: str, arguments: Sequence[str | int]) -> None:
-        await session.script(self._scripts.apply, account_keys(account_id), self._offset_ms, reload, *arguments)
+        offset_ms = offset_ms_of(self._clock)
+        await session.script(self._scripts.apply, account_keys(account_id), offset_ms, reload, *arguments)
 
 
 async def _entries(session: Session, account_id: UUID) -> tuple[str, list[UUID]]:

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from gateway.admission import metrics
+from gateway.admission.commands import offset_ms_of
 from gateway.admission.connection import RedisConnection, Session
 from gateway.admission.hints import SHARDS, VISIT_AFTER_S, Hints
 from gateway.admission.hold import allocation_of, booked_allocation, instant_of
@@ -15,6 +16,7 @@ from gateway.admission.scripts import AccountScripts, account_keys
 from gateway.admission.snapshots import Snapshots
 from gateway.admission.types import AdmissionUnavailableError, OrphanPublisher, SnapshotSource
 from kit import logging
+from kit.clock import MovedClock, SystemClock
 from kit.producer import ProducerError
 
 log = logging.get(__name__)
@@ -49,7 +51,7 @@ class Sweeper:
         ledger: SnapshotSource,
         publish: OrphanPublisher,
         patience_s: float,
-        clock_offset_s: float = 0.0,
+        clock: MovedClock | None = None,
         interval_s: float = INTERVAL_S,
         lease_s: float = LEASE_S,
         full_scan_s: float = FULL_SCAN_S,
@@ -57,12 +59,12 @@ class Sweeper:
         self._redis = redis
         self._publish = publish
         self._patience_s = patience_s
-        self._offset_ms = int(clock_offset_s * 1000)
+        self._clock = clock or SystemClock()
         self._interval_s = interval_s
         self._lease_s = lease_s
         self._full_scan_s = full_scan_s
-        self._snapshots = Snapshots(redis=redis, ledger=ledger, offset_ms=self._offset_ms)
-        self._hints = Hints(redis, offset_ms=self._offset_ms, visit_after_s=min(VISIT_AFTER_S, patience_s))
+        self._snapshots = Snapshots(redis=redis, ledger=ledger, clock=self._clock)
+        self._hints = Hints(redis, clock=self._clock, visit_after_s=min(VISIT_AFTER_S, patience_s))
         self._scripts = AccountScripts()
 
     async def run(self) -> None:
@@ -115,7 +117,7 @@ class Sweeper:
     async def _take_due(self, session: Session, account_id: UUID) -> tuple[str, list[_Due]]:
         # After a restart of Redis gateways first get time to say which calls are alive.
         may_sweep = session.uptime_s >= self._patience_s / 2
-        arguments = self._offset_ms, int(self._lease_s * 1000), "1" if may_sweep else "0", ENTRIES_AT_ONCE
+        arguments = offset_ms_of(self._clock), int(self._lease_s * 1000), "1" if may_sweep else "0", ENTRIES_AT_ONCE
         _, due_ms, flat = await session.script(self._scripts.sweep, account_keys(account_id), *arguments)
         rows = (flat[start : start + 5] for start in range(0, len(flat), 5))
         found = [

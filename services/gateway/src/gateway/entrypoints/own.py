@@ -25,7 +25,7 @@ from gateway.surfaces.types import Surface
 from gateway.usage.journal import Journal
 from gateway.usage.publisher import UsagePublisher
 from gateway.usage.refusals import RefusalCounts
-from kit.clock import Clock
+from kit.clock import MovedClock
 from kit.health import Check
 
 
@@ -47,8 +47,7 @@ class OwnParts:
     ledger_url: str
     upgrade_url: str
     secret: bytes
-    clock: Clock
-    clock_offset_s: float
+    clock: MovedClock
     ready: Check
 
 
@@ -69,7 +68,7 @@ def build_routers(parts: OwnParts) -> list[APIRouter]:
 
 
 def _desk(parts: OwnParts) -> OperationsDesk:
-    memory = OperationMemory(parts.redis, clock_offset_s=parts.clock_offset_s)
+    memory = OperationMemory(parts.redis, clock=parts.clock)
     admission = OperationAdmission(
         parts.admission, parts.journal, parts.publisher, parts.prices, parts.clock, parts.publisher.instance
     )

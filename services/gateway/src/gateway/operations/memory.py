@@ -11,8 +11,10 @@ from importlib import resources
 from typing import Any, Final, Literal, Protocol, TypeVar
 from uuid import UUID
 
+from gateway.admission.commands import offset_ms_of
 from gateway.admission.connection import Session
 from gateway.admission.scripts import Script
+from kit.clock import MovedClock, SystemClock
 
 T = TypeVar("T")
 
@@ -54,9 +56,9 @@ class Finish:
 class OperationMemory:
     """Reads and writes it, each in one script."""
 
-    def __init__(self, redis: Redis, *, clock_offset_s: float = 0.0) -> None:
+    def __init__(self, redis: Redis, *, clock: MovedClock | None = None) -> None:
         self._redis = redis
-        self._offset_ms = int(clock_offset_s * 1000)
+        self._clock = clock or SystemClock()
         self._claim, self._answer, self._finish = (_script(name) for name in ("claim", "answer", "finish"))
 
     async def claim(
@@ -92,7 +94,8 @@ class OperationMemory:
         return None if event is None else Finish("same", event, answer)
 
     async def _run(self, script: Script, key: str, *arguments: str | bytes | int) -> Any:
-        return await self._redis.attempt(lambda session: session.script(script, [key], self._offset_ms, *arguments))
+        offset_ms = offset_ms_of(self._clock)
+        return await self._redis.attempt(lambda session: session.script(script, [key], offset_ms, *arguments))
 
 
 def _finished(said: list[bytes]) -> tuple[Any, ...]:

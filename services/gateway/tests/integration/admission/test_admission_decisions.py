@@ -5,6 +5,7 @@ import pytest
 
 from contracts.money import MAX_AMOUNT, Unit
 from gateway.admission import AdmissionUnavailableError, UnknownAccountError, metrics
+from kit.clock import SandboxClock, SystemClock, move_clock
 
 
 async def test_a_call_is_admitted_and_its_hold_is_split_in_burn_order(gateways, ledger, call):
@@ -112,13 +113,28 @@ async def test_slices_count_only_while_they_are_valid_and_in_credits(gateways, l
         slices(10_000, unit=Unit.TOKEN),
         valid,
     ]
-    later = await gateways.make(clock_offset_s=3700)
+    later = await gateways.make(clock=SystemClock(3700))
 
     assert await gateways.available(admission, books.account_id) == 7
     assert await gateways.available(later, books.account_id) == 1000
     admitted = await admission.admit(call(books.account_id, 7))
     assert [one.slice_id for one in admitted.allocation] == [str(valid.slice_id)]
     assert await gateways.available(later, books.account_id) == 1000  # what is held on an expired slice hurts no other
+
+
+async def test_a_sandbox_moves_the_time_of_scripts_while_the_gateway_runs(gateways, ledger, call, slices, tmp_path):
+    """A month passes between two calls on the same connection; no process starts anew."""
+    move_clock(tmp_path / "clock", offset_s=0)
+    admission = await gateways.make(clock=SandboxClock(tmp_path / "clock"))
+    books, next_month = ledger.open(), slices(1000, starts_in_s=3600)
+    books.slices = [slices(7, expires_in_s=3600), next_month]
+    before = await admission.admit(call(books.account_id, 7))
+
+    move_clock(tmp_path / "clock", offset_s=31 * 86_400)
+
+    after = await admission.admit(call(books.account_id, 1000))
+    assert [one.slice_id for one in after.allocation] == [str(next_month.slice_id)]
+    assert (after.admitted_at - before.admitted_at).days == 31
 
 
 async def test_debt_and_holds_on_slices_that_are_gone_count_against_the_rest(gateways, ledger, call, slices):
@@ -239,7 +255,7 @@ async def test_five_hundred_concurrent_calls_never_exceed_the_balance(gateways, 
 
 async def test_a_clock_that_is_off_raises_an_alarm(gateways, ledger, call):
     """(money.md 1)."""
-    admission = await gateways.make(clock_offset_s=120)
+    admission = await gateways.make(clock=SystemClock(120))
     books = ledger.open(100)
     before = metrics.CLOCK_SKEWED._value.get()
 

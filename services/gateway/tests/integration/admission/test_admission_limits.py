@@ -8,6 +8,7 @@ import pytest
 
 from contracts.terms import BudgetState, Limits
 from gateway.admission import AddressLimits, Amounts, Sweeper
+from kit.clock import SystemClock
 
 
 def budget(scope, scope_id, limit, *, window="day", spent=0, resets_in_s=3600.0):
@@ -57,7 +58,7 @@ async def test_tokens_per_minute_are_held_as_estimated_and_corrected_at_the_end(
 
 
 async def test_a_clock_that_goes_back_gives_no_rate_back(gateways, ledger, call):
-    early, late = await gateways.make(), await gateways.make(clock_offset_s=50)
+    early, late = await gateways.make(), await gateways.make(clock=SystemClock(50))
     books = ledger.open(10**6, limits=Limits(requests_per_minute=60))
     for _ in range(30):
         await late.admit(call(books.account_id, 1))
@@ -152,7 +153,7 @@ async def test_what_becomes_limited_counts_the_calls_that_run_already(gateways, 
 
 async def test_a_budget_whose_window_is_over_counts_nothing_spent(gateways, ledger, call):
     """(money.md 10)."""
-    admission, tomorrow = await gateways.make(), await gateways.make(clock_offset_s=7200)
+    admission, tomorrow = await gateways.make(), await gateways.make(clock=SystemClock(7200))
     books = ledger.open(10**6)
     books.budgets = (
         budget("account", books.account_id, 200, spent=200),

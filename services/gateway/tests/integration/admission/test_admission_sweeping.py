@@ -8,6 +8,7 @@ import pytest_asyncio
 from gateway.admission import AccountTerms, Admission, AdmissionUnavailableError, RedisConnection, Sweeper
 from gateway.admission.hints import shard_keys, shard_of
 from gateway.admission.hold import booked_allocation
+from kit.clock import SystemClock
 from kit.producer import ProducerError
 
 pytestmark = pytest.mark.long
@@ -260,7 +261,7 @@ async def test_hints_go_when_an_account_has_been_quiet_and_not_before(gateways, 
     await make_sweeper().sweep()
     assert all(await hints_of(gateways, books.account_id))  # something may be on its way behind a fresh hint
 
-    await make_sweeper(clock_offset_s=120).sweep()
+    await make_sweeper(clock=SystemClock(120)).sweep()
     assert await hints_of(gateways, books.account_id) == (None, None)
 
 
@@ -293,13 +294,13 @@ async def test_after_a_restart_of_redis_sweepers_wait_for_the_gateways(own_redis
     await own_gateways.crash(admission)
     redis = RedisConnection(own_redis.url)
     # An hour later by the clock, but this run of Redis is young.
-    sweeper = Sweeper(redis=redis, ledger=ledger, publish=orphans, patience_s=patience_s, clock_offset_s=3600)
+    sweeper = Sweeper(redis=redis, ledger=ledger, publish=orphans, patience_s=patience_s, clock=SystemClock(3600))
 
     await sweeper.sweep()
     assert not orphans.published
 
     await asyncio.sleep(patience_s / 2)
-    later = Sweeper(redis=redis, ledger=ledger, publish=orphans, patience_s=patience_s, clock_offset_s=7200)
+    later = Sweeper(redis=redis, ledger=ledger, publish=orphans, patience_s=patience_s, clock=SystemClock(7200))
     await later.sweep()
     assert len(orphans.published) == 1
     await redis.stop()

@@ -32,7 +32,7 @@ from gateway.operations.ending import OperationEnding
 from gateway.operations.memory import OperationMemory
 from gateway.operations.seal import HoldSeal
 from gateway.usage.journal import JournalError
-from kit.clock import Clock
+from kit.clock import Clock, SystemClock
 from kit.tokens import Caller
 from rating import PriceBook
 
@@ -185,7 +185,7 @@ class OperationWorld:
     journal: Journal = field(default_factory=Journal)
 
     def desk(self, instance: str = "gateway-1", *, offset_s: Callable[[], float] = lambda: 0.0) -> OperationsDesk:
-        memory = OperationMemory(self.redis, clock_offset_s=offset_s())
+        memory = OperationMemory(self.redis, clock=SystemClock(offset_s()))
         admission = OperationAdmission(self.admissions, self.journal, self.store, self.books, self.clock, instance)
         ending = OperationEnding(memory, self.admissions, self.store, self.books, self.clock)
         return OperationsDesk(admission, ending, memory, HoldSeal(b"secret"), self.clock)

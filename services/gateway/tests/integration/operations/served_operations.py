@@ -131,7 +131,7 @@ class Served:
     async def gateway(self, instance: str, *, offset_s: float = 0.0) -> Node:
         redis = RedisConnection(self.redis_url)
         admission = Admission(
-            redis=redis, ledger=self.ledger, instance=instance, patience_s=900, clock_offset_s=offset_s
+            redis=redis, ledger=self.ledger, instance=instance, patience_s=900, clock=SystemClock(offset_s)
         )
         await admission.start()
         transport = httpx2.ASGITransport(self._app(admission, redis, instance, offset_s))
@@ -142,7 +142,7 @@ class Served:
 
     def _app(self, admission: Admission, redis: RedisConnection, instance: str, offset_s: float) -> FastAPI:
         books = OneBook(self.book)
-        memory = OperationMemory(redis, clock_offset_s=offset_s)
+        memory = OperationMemory(redis, clock=SystemClock(offset_s))
         desk = OperationsDesk(
             OperationAdmission(admission, self.journal, self.store, books, self.clock, instance),
             OperationEnding(memory, admission, self.store, books, self.clock),
@@ -179,7 +179,7 @@ class Served:
             ledger=self.ledger,
             publish=publish,
             patience_s=900,
-            clock_offset_s=offset_s,
+            clock=SystemClock(offset_s),
             lease_s=0.05,
         )
 
