@@ -134,6 +134,21 @@ async def test_a_process_that_starts_again_goes_on_where_it_was(tmp_path, said, 
     assert said.counts == [("12:00", 1), ("12:01", 1), ("12:02", 0)]
 
 
+async def test_a_process_that_slept_for_a_month_tells_what_it_admitted_and_zeros_only_as_far_as_journals_remember(
+    tmp_path, said, clock
+):
+    journal = Journal(tmp_path, kept_s=180.0)
+    journal.start()
+    counter = CallCounter(journal, instance="g-1", say=said, clock=clock)
+    counter.begin()
+    admit(journal, 0.1, 2.1)
+
+    clock.advance(30 * 86_400 + 60)
+    await counter.count_closed()
+
+    assert said.counts == [("12:00", 1), ("12:02", 1), ("11:57", 0), ("11:58", 0), ("11:59", 0)]
+
+
 async def test_a_dead_process_is_counted_up_to_its_last_admission(tmp_path, said, clock):
     journal, _ = begun(tmp_path, said, clock)
     admit(journal, 0.1, 2.1)

@@ -77,9 +77,16 @@ class CallCounter:
         """Publish all minutes that are over for good."""
         over = files.microseconds_of(self._clock.now() - LATENESS) // files.MINUTE_US
         assert self._next is not None
-        while self._next < over:
-            event = calls_counted(self._instance, self._next, admitted=self._journal.admitted_in(self._next))
+        while (minute := self._worth_telling(self._next, over=over)) < over:
+            event = calls_counted(self._instance, minute, admitted=self._journal.admitted_in(minute))
             if not await self._say.say(event):
                 return
-            await self._journal.counted(self._next)
-            self._next += 1
+            await self._journal.counted(minute)
+            self._next = minute + 1
+
+    def _worth_telling(self, minute: int, *, over: int) -> int:
+        """From when on zeros are told: what no journal remembers is reconciled by nobody, however long time stood."""
+        oldest = over - self._journal.kept_minutes
+        if minute >= oldest:
+            return minute
+        return min((one for one in self._journal.minutes() if minute <= one < oldest), default=oldest)

@@ -116,6 +116,11 @@ class Journal:
         if not self._flushing:
             self._flush_soon()
 
+    @property
+    def kept_minutes(self) -> int:
+        """For how many minutes it can say which calls were admitted."""
+        return int(self._kept_s // 60)
+
     def admitted_in(self, minute: int) -> int:
         """How many calls were admitted in a minute since 1970, by Redis's clock."""
         return self._minutes[minute]
