@@ -47,6 +47,25 @@ async def test_a_card_that_is_taken_away_at_stripe_is_charged_no_longer(shop, cu
     assert (refused.status_code, refused.json()["code"]) == (409, "no_payment_method")
 
 
+async def test_another_default_card_pays_the_subscription_that_a_checkout_began_with_the_first(shop, customer):
+    await shop.buy(customer, "small")
+    (first,) = (await shop.done(customer, "GET", "/billing/payment-methods"))["items"]
+    await shop.buy(customer)
+    items = (await shop.done(customer, "GET", "/billing/payment-methods"))["items"]
+    other = next(item["id"] for item in items if item["id"] != first["id"])
+    stripe, subscription = shop.billing.stripe, await shop.subscription(customer)
+
+    async def charged() -> str:
+        headers = {"authorization": f"Bearer {stripe.secret_key}"}
+        async with httpx2.AsyncClient(base_url=stripe.base_url, headers=headers) as http:
+            return (await http.get(f"/v1/subscriptions/{subscription['id']}")).json()["default_payment_method"]
+
+    before = await charged()
+    await shop.done(customer, "POST", f"/billing/payment-methods/{other}/default")
+
+    assert (before, await charged()) == (first["id"], other)
+
+
 async def test_another_accounts_card_is_unknown_and_a_needed_one_stays(shop, customer):
     await shop.buy(customer, "small")
     other = await shop.billing.new_account()

@@ -87,12 +87,21 @@ class StripePayments:
         return Wallet(methods, shapes.ident(told.get("default_payment_method")))
 
     async def set_default(self, customer: str, payment_method: str, *, key: str) -> None:
+        """Also of running subscriptions: a checkout gives its own the card it was paid with, which goes before."""
         with stripe_errors():
             await self._client.v1.customers.update_async(
                 customer,
                 params={"invoice_settings": {"default_payment_method": payment_method}},
                 options={"idempotency_key": f"default-{key}"},
             )
+            page = await self._client.v1.subscriptions.list_async(params={"customer": customer, "limit": _PAGE})
+            async for subscription in page.auto_paging_iter():
+                if shapes.ident(subscription.to_dict().get("default_payment_method")) not in {None, payment_method}:
+                    await self._client.v1.subscriptions.update_async(
+                        subscription.id,
+                        params={"default_payment_method": payment_method},
+                        options={"idempotency_key": f"default-{key}-{subscription.id}"},
+                    )
 
     async def detach(self, payment_method: str, *, key: str) -> None:
         with stripe_errors():
