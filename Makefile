@@ -19,7 +19,7 @@ SLOWEST := --durations=25 --durations-min=2
 # Empty is off: otherwise every program that a test starts is compiled anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run demo test test-parts test-whole check proofs judges bench reset mail lock release-contracts
+.PHONY: help setup run demo demo-money test test-parts test-whole check proofs judges bench reset mail lock release-contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -40,6 +40,9 @@ run: setup ## bring the whole stack up; Ctrl-C stops it
 
 demo: setup ## the whole story in the terminal, in under a minute
 	@$(BIN)/python -m sandbox demo
+
+demo-money: setup ## the story of money over simulated months; fails where ledger, billing and Stripe differ
+	@$(BIN)/python -m sandbox demo-money
 
 mail: setup ## list the sandbox mailbox
 	@$(BIN)/python -m sandbox mail
@@ -65,7 +68,7 @@ check: setup ## format, lint, types, imports, dependencies, contracts, sizes
 	@$(BIN)/python tools/check_sizes.py
 	@$(BIN)/python tools/check_addresses.py
 
-proofs: setup ## the hard cap, rolling restarts and lost servers under load, simulated years, Keycloak: half an hour and more
+proofs: setup ## the hard cap, rolling restarts and lost servers under load, simulated years, the story of money, Keycloak: half an hour and more
 	@$(BIN)/python -m pytest -m proof $(PYTEST)
 
 judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is missing is skipped by name

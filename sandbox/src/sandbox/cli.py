@@ -122,6 +122,16 @@ def demo(folder: State = None, port: Port = DEFAULT_PORT) -> None:
     raise typer.Exit(exit_code)
 
 
+@cli.command("demo-money")
+def demo_money() -> None:
+    """Tell the story of money over simulated months, on a sandbox of its own; exits with 1 where books differ."""
+    # Imported here: it needs much that no other command needs.
+    story = importlib.import_module("sandbox.demo.money")
+    with _refusals_shown():
+        exit_code = story.main(_console())
+    raise typer.Exit(exit_code)
+
+
 @cli.command()
 def mail(
     mail_id: Annotated[str | None, typer.Argument(help="the mail to read; a list when not given")] = None,

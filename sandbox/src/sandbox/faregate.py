@@ -13,7 +13,7 @@ from sandbox.credentials import Credentials
 from sandbox.environment import CLOCK_FILE
 from sandbox.selection import without_real_keys
 from sandbox.stack import Stack
-from sandbox.supervisor import OnPhase, Supervisor
+from sandbox.supervisor import Supervisor
 from sandbox.welcome import introduce
 
 
@@ -80,20 +80,11 @@ class Faregate:
 class MovedFaregate(Faregate):
     """The same with a clock of its own that services and Stripe live by: months pass while it runs."""
 
-    def __init__(
-        self,
-        folder: Path,
-        addresses: Addresses,
-        *,
-        settings: Mapping[str, str] | None = None,
-        on_phase: OnPhase | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, addresses: Addresses, *, settings: Mapping[str, str] | None = None) -> None:
         self._clock_file = folder / "clock"
         move_clock(self._clock_file, offset_s=0)
         self._clock = SandboxClock(self._clock_file)
         super().__init__(folder, addresses, settings={**(settings or {}), CLOCK_FILE: str(self._clock_file)})
-        if on_phase is not None:
-            self.supervisor.on_phase = on_phase
 
     def now(self) -> datetime:
         """The time in there."""

@@ -43,6 +43,12 @@ class Screen:
         self._console.print(table)
 
     @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Something is under way; nothing of it stays on the screen."""
+        with self._console.status(text):
+            yield
+
+    @contextmanager
     def streaming(self) -> Iterator["Stream"]:
         with Live(console=self._console, refresh_per_second=12, transient=False) as live:
             yield Stream(live)
