@@ -15,6 +15,15 @@ from sandbox.faregate import Faregate
 from sandbox.stack.ports import free_port_base
 from sandbox.testing import temporary_folder
 
+# Beside what is shipped a plan to change to.
+SHIPPED = Path(__file__).parents[2] / "services/billing/src/billing/catalogue.toml"
+TEAM = """
+[plans.team]
+name = "Team"
+price = "60"
+interval = "month"
+allowances = [{ rule = "period", credits = "60" }]
+"""
 # Short, so that a hold whose gateway died is swept while the test waits.
 PATIENCE = {"FAREGATE_GATEWAY_HOLD_PATIENCE_S": "4"}
 
@@ -40,7 +49,9 @@ class Product(Faregate):
 async def product() -> AsyncIterator[Product]:
     addresses = Addresses.from_gateway_port(free_port_base(PORT_COUNT))
     with temporary_folder() as folder:
-        made = Product(folder, addresses, settings=PATIENCE)
+        catalogue = folder / "catalogue.toml"
+        catalogue.write_text(SHIPPED.read_text() + TEAM)
+        made = Product(folder, addresses, settings={**PATIENCE, "FAREGATE_BILLING_CATALOGUE": str(catalogue)})
         made.stack.for_tests()
         async with made as running:
             yield running
