@@ -1,4 +1,4 @@
-"""Stores what arrives at the same moment in one transaction; nobody is answered before it is committed."""
+"""Stores what arrives at the same moment by one statement; nobody is answered before it is committed."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ class Intake:
         await self._store(batch.events)
 
     async def _store(self, events: Sequence[StripeEvent]) -> None:
-        async with self._database.transaction() as session:
+        async with self._database.statement() as session:
             new = await store_events(session, events, source="webhook", now=self._clock.now())
         for wake in self.on_stored if new else ():
             wake()

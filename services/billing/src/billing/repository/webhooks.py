@@ -16,7 +16,7 @@ _STORE = insert(WebhookEventRow).on_conflict_do_nothing().returning(WebhookEvent
 
 
 async def insert_events(session: AsyncSession, events: Sequence[tuple[StripeEvent, str]], *, now: datetime) -> int:
-    """Store events with their first state; those that are known stay as they are. How many are new."""
+    """Store events with their first state, by one statement; those that are known stay. How many are new."""
     if not events:
         return 0
     rows = [
