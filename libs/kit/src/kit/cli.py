@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from contracts.topics import EVENT_TOPICS
 from kit import dlq, logging, migrations
+from kit.garbage import leave_out_what_stays
 from kit.producer import Producer
 from kit.settings import ServiceSettings, load
 
@@ -49,6 +50,7 @@ def build_cli(
 
 def run(app: FastAPI, settings: ServiceSettings) -> None:
     """Run uvicorn with our limits; its own logging is left to `kit.logging`."""
+    leave_out_what_stays()
     uvicorn.run(
         app,
         host=settings.host,

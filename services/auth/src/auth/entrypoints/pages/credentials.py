@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-import segno
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from auth.adapters.pictures import qr_code
 from auth.domain.passwords import LONGEST, SHORTEST
 from auth.entrypoints.pages.speaking import PageRoute
 from auth.entrypoints.passwords import change_to
@@ -114,7 +114,6 @@ async def _factor_page(visit: Visit, *, wrong: Wrong | None = None, status: int 
 def _secret_page(
     visit: Visit, words: Mapping[str, str], pending: str, *, wrong: Wrong | None = None, status: int = 200
 ) -> Response:
-    drawn = segno.make(words["uri"], micro=False).svg_inline(svgclass="qr", omitsize=True)
     return visit.page(
         "authenticator",
         status=status,
@@ -122,7 +121,7 @@ def _secret_page(
         secret=words["secret"],
         uri=words["uri"],
         pending=pending,
-        picture=drawn,
+        picture=qr_code(words["uri"]),
         wrong=wrong or {},
     )
 
