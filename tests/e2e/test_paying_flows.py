@@ -1,19 +1,22 @@
-"""A change of plan through gateway, ledger, billing and Stripe, from the first click to the last party's books."""
+"""Flows of money through gateway, ledger, billing and Stripe, each from its first click to the last party's books."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
+import anthropic
 import pytest
 from tests.e2e.conftest import Product
 
-from sandbox.demo.customer import StoryError, until
-from sandbox.demo.money.buyer import Buyer
+from sandbox.demo.customer import LARGE_CALL_TOKENS, MODEL, StoryError, until
+from sandbox.demo.money.buyer import QUESTION, Buyer
 from sandbox.demo.money.stripe_desk import StripeDesk
 
 pytestmark = pytest.mark.stack
 
 TRIAL = Decimal(5)
+# 92 cents a call: the fifth leaves less than a tenth of the trial, of which billing hears.
+CALL = {"anthropic-sandbox-scenario": f"text;output_tokens={LARGE_CALL_TOKENS};delay_ms=0;tokens_per_delta=200"}
 
 
 @pytest.fixture
@@ -60,12 +63,47 @@ async def test_a_larger_plan_costs_what_was_previewed_and_calls_are_admitted_by_
     assert (await buyer.subscription())["plan"] == "team"
 
 
+async def test_credits_that_run_low_are_topped_up_once_with_the_card_on_file(buyer: Buyer, stripe: StripeDesk) -> None:
+    await buyer.bring_another_card()
+    rule = {"below": "1", "amount": "10", "daily_cap": "50", "monthly_cap": "100"}
+    answer = await buyer.http.put("/billing/auto-top-up", json=rule, headers={"authorization": f"Bearer {buyer.token}"})
+    assert answer.status_code == 200, answer.text
+
+    for _ in range(5):
+        await spend(buyer)
+    await until("the top-up", lambda: has(buyer, Decimal("10.9")))
+
+    # To the cent, up to `below` and `amount` more.
+    left = await buyer.balance()
+    (paid,) = await settled_minor(buyer)
+    assert await charged_minor(buyer, stripe) == [paid]
+    assert 11 <= left < Decimal("11.01")
+    assert left == TRIAL + Decimal(paid) / 100 - await spent(buyer)
+    state = await buyer.get("/billing/auto-top-up")
+    assert (state["last_amount"], state["paused"]) == (f"{Decimal(paid) / 100:.2f}", None)
+
+
 async def has(buyer: Buyer, amount: Decimal) -> bool:
     """At least so much; a new account is known to the ledger a moment after its sign-up."""
     try:
         return await buyer.balance() >= amount
     except StoryError:
         return False
+
+
+async def spend(buyer: Buyer) -> None:
+    try:
+        async with buyer.sdk().messages.stream(
+            model=MODEL, max_tokens=LARGE_CALL_TOKENS, messages=QUESTION, extra_headers=CALL
+        ) as answer:
+            await answer.until_done()
+    except anthropic.APIStatusError as refusal:
+        raise StoryError(f"a call was refused: {refusal}") from refusal
+
+
+async def spent(buyer: Buyer) -> Decimal:
+    calls = await buyer.all_pages("/v1/requests")
+    return sum((Decimal(one["price_credits"]) for one in calls), Decimal(0))
 
 
 def credits_in(limits: dict[str, Any]) -> Decimal:
