@@ -15,13 +15,13 @@ from uuid import UUID
 
 import httpx2
 from sqlalchemy import text
-from typer.testing import CliRunner
 
 from contracts.event import Event
 from contracts.notifier import DeliveryFailed
 from kit.database import Database
 from kit.producer import Producer
 from kit.testing import Signer
+from kit.testing_commands import called
 from notifier.app import create_app
 from notifier.cli import app as cli
 from notifier.settings import NotifierSettings
@@ -86,13 +86,9 @@ class Surroundings:
         }
 
     async def command(self, *arguments: str, **changed: Any) -> tuple[int, str]:
-        """`python -m notifier` with these arguments, in this process: exit code and what it said.
-
-        What a notifier in this process logs meanwhile stands among it.
-        """
-        environment = self.environment(**changed)
-        done = await asyncio.to_thread(CliRunner().invoke, cli, list(arguments), env=environment)
-        return done.exit_code, done.output
+        """`python -m notifier` with these arguments, in this process: exit code and what it said."""
+        done = await called(cli, *arguments, env=self.environment(**changed))
+        return done.returncode, done.stdout + done.stderr
 
 
 @dataclass(frozen=True)

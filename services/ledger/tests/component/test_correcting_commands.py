@@ -1,10 +1,6 @@
 """`python -m ledger rerate|reconcile|archive|account|simulate`, as an operator types them."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,15 +8,16 @@ from uuid import UUID, uuid4
 
 import httpx2
 
+from kit.testing_commands import Called, called
 from ledger.adapters.gateways import GatewayJournals
 from ledger.adapters.usage_topic import UsageTopic
+from ledger.cli import cli
 from sandbox.testing import FreshDatabase
 
 
-async def command(running: Any, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **running.environment(8082), "FAREGATE_LEDGER_GATEWAY_URLS": "http://127.0.0.1:1", **more}
-    line = [sys.executable, "-m", "ledger", *arguments]
-    return await asyncio.to_thread(subprocess.run, line, env=env, capture_output=True, text=True, timeout=90)
+async def command(running: Any, *arguments: str, **more: str) -> Called:
+    env = {**running.environment(8082), "FAREGATE_LEDGER_GATEWAY_URLS": "http://127.0.0.1:1", **more}
+    return await called(cli, *arguments, env=env)
 
 
 async def test_a_dry_run_says_what_rating_again_would_move(running: Any) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from kit.testing_commands import Called, called
+from ledger.cli import cli
 from ledger.settings import SHIPPED_BOOK
 
 
-async def run(prepared: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ledger", *arguments]
-    env = {**os.environ, **prepared.environment(8082)}
-    return await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)
+async def run(prepared: Any, *arguments: str) -> Called:
+    return await called(cli, *arguments, env=prepared.environment(8082))
 
 
 async def test_prices_are_published_and_listed(prepared: Any, tmp_path: Path) -> None:
