@@ -34,6 +34,8 @@ class Middle:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             writer.write(data)
+        # Whoever says goodbye waits until the server has hung up.
+        writer.close()
 
 
 @asynccontextmanager

@@ -1,9 +1,6 @@
 """Versions of offers, leases and the inbox on a real database."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from billing.adapters.catalogue_file import load_catalogue
+from billing.cli import cli
 from billing.domain.catalogue import Catalogue
 from billing.domain.states import StripeEvent
 from billing.errors import PaymentRefusedError
@@ -24,6 +22,7 @@ from billing.tables import Base
 from kit import migrations
 from kit.clock import ManualClock
 from kit.database import Database
+from kit.testing_commands import called
 
 PRICES = {"trial": 0, "starter": 2000, "credits_10": 1000, "credits_25": 2500, "top_up": 0}
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -214,37 +213,24 @@ async def in_thread(work, *arguments):
 
 
 async def test_the_commands_show_publish_and_retry(migrated_url, make_settings, stack, tmp_path):
-
-    url = await migrated_url()
     env = {
-        **os.environ,
         "FAREGATE_ENVIRONMENT": "sandbox",
         "FAREGATE_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         "FAREGATE_PUBLIC_URL": "http://127.0.0.1:8080",
         "FAREGATE_AUTH_URL": "http://127.0.0.1:9",
         "FAREGATE_BILLING_PORT": "8083",
-        "FAREGATE_BILLING_DATABASE_URL": url,
+        "FAREGATE_BILLING_DATABASE_URL": await migrated_url(),
         "FAREGATE_STRIPE_SECRET_KEY": "sk_test_x",
         "FAREGATE_STRIPE_WEBHOOK_SECRET": "whsec_x",
     }
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("format = 1")
 
-    def command_of(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "billing", *arguments],
-            env={**env, **changed},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    published = await in_thread(command_of, "catalogue", "publish")
-    shown = await in_thread(command_of, "catalogue", "show")
-    listed = await in_thread(command_of, "webhooks", "list")
-    retried = await in_thread(command_of, "webhooks", "retry")
-    refused = await in_thread(lambda: command_of("serve", FAREGATE_BILLING_CATALOGUE=str(wrong)))
+    published = await called(cli, "catalogue", "publish", env=env)
+    shown = await called(cli, "catalogue", "show", env=env)
+    listed = await called(cli, "webhooks", "list", env=env)
+    retried = await called(cli, "webhooks", "retry", env=env)
+    refused = await called(cli, "serve", env={**env, "FAREGATE_BILLING_CATALOGUE": str(wrong)})
 
     assert "5 new versions" in published.stdout, published.stderr
     assert "starter v1: 20.00 usd / month, 20 credits" in shown.stdout
