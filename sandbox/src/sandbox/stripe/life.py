@@ -72,7 +72,9 @@ async def _paid_by_saved_cards(v1: Any, control: Any, *, customer: Any) -> None:
     owner = {"type": "customer", "customer": customer.id}
     tax_id = await v1.tax_ids.create_async({"type": "eu_vat", "value": "DE123456789", "owner": owner})
     await v1.tax_ids.retrieve_async(tax_id.id)
-    await v1.tax_ids.delete_async((await v1.tax_ids.create_async({"type": "us_ein", "value": "1", "owner": owner})).id)
+    await v1.tax_ids.delete_async(
+        (await v1.tax_ids.create_async({"type": "us_ein", "value": "12-3456789", "owner": owner})).id
+    )
 
 
 async def _metered_life(v1: Any) -> None:
