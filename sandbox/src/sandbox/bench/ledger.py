@@ -30,7 +30,7 @@ LARGE_FIGURES: Final = ("reads", "many", "behind")
 ACCOUNTS_BESIDE: Final = "FAREGATE_BENCH_ACCOUNTS"
 CHARGES_BEHIND: Final = "FAREGATE_BENCH_CHARGES"
 CHARGES_BEHIND_USUALLY: Final = 20_000_000
-AS_LARGE: Final = {"shared_buffers": "4GB", "max_wal_size": "8GB", "wal_compression": "lz4"}
+AS_LARGE: Final = {"shared_buffers": "4GB", "max_wal_size": "8GB", "wal_compression": "on"}
 """What a PostgreSQL with so many rows is given; the first of the figures is measured with it as well."""
 BESIDE: Final = ("gateway", "billing", "notifier")
 
