@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import os
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TextIO
 
+import structlog
 import typer
 
 
@@ -42,12 +44,25 @@ async def called(cli: typer.Typer, *arguments: str, env: Mapping[str, str]) -> C
 
 def _called(cli: typer.Typer, arguments: tuple[str, ...], env: Mapping[str, str]) -> Called:
     said, complained, code = _OwnWords(sys.stdout), _OwnWords(sys.stderr), 0
-    with _environment(env), redirect_stdout(said), redirect_stderr(complained):
+    with _environment(env), _logging_as_it_was(), redirect_stdout(said), redirect_stderr(complained):
         try:
             cli(list(arguments), prog_name="service")
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return Called(code, said.getvalue(), complained.getvalue())
+
+
+@contextmanager
+def _logging_as_it_was() -> Iterator[None]:
+    """A command sets up logging for its process, which here is the tests'."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 @contextmanager
