@@ -4,8 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ MUST_MS: Final = 100.0
 WAIT_S: Final = 120.0
 SHOWN: Final = 10
 OTHERS: Final = ("ledger", "notifier")
+"""Who hears of payments would take the core of PostgreSQL and of Stripe's stand-in."""
 
 
 async def webhook_figures(measured: Measured, say: Say) -> list[Figure]:
@@ -57,7 +57,7 @@ async def _delivery_figures(
     say(f"webhooks: {len(deliveries)} deliveries at {PER_S}/s")
     billing = psutil.Process(measured.supervisor.pid_of("billing"))
     used = cpu_s([billing])
-    with _standing_still(measured):
+    with measured.standing_still(*OTHERS):
         delivered = await _deliver(measured, deliveries)
         used_ms = 1000 * (cpu_s([billing]) - used) / len(deliveries)
         applied_s = await _applied(database)
@@ -78,19 +78,6 @@ def _deliveries(events: Sequence[dict[str, Any]]) -> list[bytes]:
     payloads = [json.dumps(event, indent=2).encode() for event in events for _ in range(COPIES)]
     random.Random(SEED).shuffle(payloads)  # noqa: S311  # disorder, not secrecy
     return payloads
-
-
-@contextmanager
-def _standing_still(measured: Measured) -> Iterator[None]:
-    """Who hears of payments would take the core of PostgreSQL and of Stripe's stand-in."""
-    others = [psutil.Process(measured.supervisor.pid_of(name)) for name in OTHERS]
-    for process in others:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in others:
-            process.resume()
 
 
 @dataclass(slots=True)

@@ -61,6 +61,32 @@ async def test_two_hundred_parallel_refreshes_end_in_one_family(running):
     assert chain == 2
 
 
+@pytest.mark.parametrize("way", ["its owner logs out", "an old token is used again"])
+async def test_a_session_that_ends_while_it_is_refreshed_elsewhere_leaves_no_token_that_works(running, as_bearer, way):
+    """At two processes: whoever comes first, the end is the end."""
+    async with running() as first:
+        known = {"key_encryption_key": first.settings.key_encryption_key, "manual": first.clock}
+        async with running(url=first.settings.database_url.get_secret_value(), **known) as second:
+            for _ in range(8):
+                old = await first.signed_in()
+                now = (await first.refresh(old["refresh_token"])).json()
+                first.clock.advance(11)
+                end = (
+                    first.http.post("/auth/logout", headers=as_bearer(now))
+                    if way == "its owner logs out"
+                    else first.refresh(old["refresh_token"])
+                )
+
+                ended, *refreshed = await asyncio.gather(
+                    end, *(auth.refresh(now["refresh_token"]) for auth in (second, first, second))
+                )
+
+                assert ended.status_code in {200, 401}
+                assert {one.status_code for one in refreshed} <= {200, 401}
+                held = {now["refresh_token"]} | {one.json().get("refresh_token", "") for one in refreshed}
+                assert {(await second.refresh(token)).status_code for token in held if token} == {401}
+
+
 async def test_a_session_ends_after_thirty_days_whatever_it_did(running):
     async with running() as auth:
         tokens = await auth.signed_in()
