@@ -77,7 +77,7 @@ async def test_redis_refuses_writes_rather_than_forgetting(stack: Stack, flush_r
         assert (await client.config_get("appendonly"))["appendonly"] == "yes"
 
 
-async def test_servers_keep_data_and_ports_over_stop_kill_and_start(state_folder: Path) -> None:
+async def test_servers_keep_data_and_ports_over_stop_kill_and_start_and_leave_nothing(state_folder: Path) -> None:
     stack = Stack(state_folder, external=External())
     async with stack:
         before = await _leave_marks(stack)
@@ -85,12 +85,6 @@ async def test_servers_keep_data_and_ports_over_stop_kill_and_start(state_folder
             await server.kill()
             await server.start()
         assert await _read_marks(stack) == before
-    async with stack:
-        assert await _read_marks(stack) == before
-
-
-async def test_nothing_is_left_after_a_stop(state_folder: Path) -> None:
-    async with Stack(state_folder, external=External()) as stack:
         started = [psutil.Process(pid) for pid in (stack.kafka.pid, stack.redis.pid, stack.postgres.pid) if pid]
         family = started + [child for process in started for child in process.children(recursive=True)]
         assert len(started) == 3
@@ -98,6 +92,8 @@ async def test_nothing_is_left_after_a_stop(state_folder: Path) -> None:
     assert asyncio.get_running_loop().time() - begin < 10
     # What is dead may still wait for the system to take note of it.
     assert [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE] == []
+    async with stack:
+        assert await _read_marks(stack) == before
 
 
 async def test_a_taken_port_is_named_and_nothing_stays_up(state_folder: Path) -> None:

@@ -157,7 +157,8 @@ class Supervisor:
         self._processes[program.name] = process
         process.start()
         self.on_phase(program.name, "starting", process.pid)
-        await process.wait_until(lambda: _is_ready(program), timeout_s=START_TIMEOUT_S)
+        async with httpx2.AsyncClient(trust_env=False, timeout=4) as http:
+            await process.wait_until(lambda: _is_ready(program, http), timeout_s=START_TIMEOUT_S)
         self.on_phase(program.name, READY, process.pid)
 
     async def _prepare(self, program: Program) -> None:
@@ -186,15 +187,16 @@ async def _stop_together(processes: list[Process]) -> None:
             group.create_task(process.stop())
 
 
-async def _is_ready(program: Program) -> bool:
+async def _is_ready(program: Program, http: httpx2.AsyncClient) -> bool:
+    if not all([await _accepts(port) for port in program.ports]):
+        return False
     if program.ready_path is None:
-        return all([await _accepts(port) for port in program.ports])
-    url = f"http://{HOST}:{program.ports[0]}{program.ready_path}"
+        return True
     try:
-        async with httpx2.AsyncClient(trust_env=False, timeout=4) as client:
-            return (await client.get(url)).status_code == httpx2.codes.OK
+        answer = await http.get(f"http://{HOST}:{program.ports[0]}{program.ready_path}")
     except httpx2.HTTPError:
         return False
+    return answer.status_code == httpx2.codes.OK
 
 
 async def _accepts(port: int) -> bool:

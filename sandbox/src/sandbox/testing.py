@@ -188,7 +188,7 @@ class _MakeDatabase(Protocol):
 
 @asynccontextmanager
 async def _databases(stack: Stack) -> AsyncIterator[_MakeDatabase]:
-    """Makes databases, and drops them at the end."""
+    """Makes databases; only a stack that stays up has them dropped at the end."""
     connection = await asyncpg.connect(stack.admin_url)
     await roles.create_roles(connection, admin_url=stack.admin_url)
     made: list[str] = []
@@ -201,7 +201,7 @@ async def _databases(stack: Stack) -> AsyncIterator[_MakeDatabase]:
 
     try:
         yield make
-        for name in made:
+        for name in made if os.environ.get(KEEP_VARIABLE) else ():
             await roles.drop_database(connection, name)
     finally:
         await connection.close()

@@ -22,7 +22,8 @@ from sandbox.stack.errors import ProcessDiedError, StackError
 
 PR_SET_PDEATHSIG = 1
 STOP_TIMEOUT_S = 4.0
-KILL_TIMEOUT_S = 1.0
+# The kernel ends it at once, but a crowded machine is late to say so.
+KILL_TIMEOUT_S = 5.0
 POLL_S = 0.05
 LOG_TAIL_LINES = 20
 LOG_KEPT_BYTES = 20_000_000

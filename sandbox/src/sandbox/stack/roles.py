@@ -63,9 +63,12 @@ async def create_all(admin_url: str, *, owns_server: bool) -> None:
 
 
 async def create_database(connection: asyncpg.Connection, name: str, *, service: str, like: str | None = None) -> None:
-    """An empty database that only the service's role can open, or a copy of one that nobody is connected to."""
+    """An empty database that only the service's role can open, or a copy of one that nobody is connected to.
+
+    Copied file by file: PostgreSQL's other way, block by block through its log, takes more than twice as long.
+    """
     if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name) is None:
-        copied = "" if like is None else f' TEMPLATE "{like}"'
+        copied = "" if like is None else f' TEMPLATE "{like}" STRATEGY FILE_COPY'
         await connection.execute(f'CREATE DATABASE "{name}" OWNER "{role_of(service)}"{copied}')
     await connection.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
     if service in WITH_WRITER:

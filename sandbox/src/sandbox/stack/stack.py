@@ -69,6 +69,7 @@ class Stack:
         self.ports = ports or StackPorts.free()
         self.external = external if external is not None else External.from_env(os.environ)
         self.progress = progress or _silent
+        self._ends_at_once = False
         logs = self.folder / "logs"
         self._kafka = Kafka(
             self.folder / "kafka",
@@ -95,8 +96,9 @@ class Stack:
         return _own(self._postgres, elsewhere=self.external.postgres_url, variable=POSTGRES_VARIABLE)
 
     def for_tests(self) -> Self:
-        """Before it starts: no waiting for disks, since tests end processes and not machines."""
+        """Before it starts: no waiting for disks, since tests end processes and not machines, and no orderly end."""
         self._postgres.settings |= FOR_TESTS
+        self._ends_at_once = True
         return self
 
     @property
@@ -159,7 +161,7 @@ class Stack:
         """Stop all in parallel; no process of ours is left afterwards."""
         async with asyncio.TaskGroup() as group:
             for server in self.servers.values():
-                group.create_task(server.stop())
+                group.create_task(server.kill() if self._ends_at_once else server.stop())
 
     def raise_if_dead(self) -> None:
         for server in self.servers.values():
