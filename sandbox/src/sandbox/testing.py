@@ -9,12 +9,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import httpx2
 import orjson
 import pytest
 import pytest_asyncio
@@ -44,6 +46,7 @@ FlushRedis = Callable[[], Awaitable[None]]
 
 def pytest_configure() -> None:
     forget_real_keys(os.environ)
+    _read_certificates_once()
 
 
 def forget_real_keys(env: MutableMapping[str, str]) -> None:
@@ -51,6 +54,12 @@ def forget_real_keys(env: MutableMapping[str, str]) -> None:
     kept = without_real_keys(env)
     for name in set(env) - set(kept):
         del env[name]
+
+
+def _read_certificates_once() -> None:
+    """Each HTTP client reads every certificate authority anew, 15 ms and more of a core, and tests make thousands."""
+    once = lru_cache(maxsize=8)(httpx2.create_ssl_context)
+    pytest.MonkeyPatch().setattr("httpx2._transports.default.create_ssl_context", once)
 
 
 @contextmanager
