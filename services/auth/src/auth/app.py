@@ -111,7 +111,7 @@ ROUTERS: Final = (
 )
 
 
-def create_app(settings: AuthSettings, *, group: str = GROUP) -> FastAPI:
+def create_app(settings: AuthSettings, *, group: str = GROUP, passwords: Passwords | None = None) -> FastAPI:
     """Auth as an ASGI app; its own keys verify the tokens it is shown. `group` is its consumer group."""
     url = settings.database_url.get_secret_value()
     sealer = Sealer(settings.encryption_key)
@@ -119,7 +119,7 @@ def create_app(settings: AuthSettings, *, group: str = GROUP) -> FastAPI:
     key_database = Database(url, source="auth", pool_size=1)
     ring = KeyRing(key_database, sealer, issuer=settings.public_url, clock=settings.clock())
     service = Service("auth", settings, database_url=url, consumer=build_consumer(group), keys=ring)
-    parts = _parts(service, settings, sealer, ring)
+    parts = _parts(service, settings, sealer, ring, passwords=passwords or Passwords())
     service.ready["signing-keys"] = ring.ready
     service.background["cleaning"] = lambda: _clean(service.database, service.clock)
     key_age = timedelta(days=settings.signing_key_days)
@@ -129,13 +129,13 @@ def create_app(settings: AuthSettings, *, group: str = GROUP) -> FastAPI:
     return service.app(title="Faregate auth", routers=ROUTERS, state={"parts": parts})
 
 
-def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRing) -> Parts:
+def _parts(service: Service, settings: AuthSettings, sealer: Sealer, ring: KeyRing, *, passwords: Passwords) -> Parts:
     limits = Limits(sealer.derived("limits"), Bucket(settings.sign_ups, 3600.0))
     return Parts(
         database=service.database,
         clock=service.clock,
         revocations=service.revocations,
-        passwords=Passwords(),
+        passwords=passwords,
         ring=ring,
         limits=limits,
         second_factors=SecondFactors(sealer, sealer.derived("recovery-codes"), limits),

@@ -154,19 +154,20 @@ async def test_sign_ups_from_one_network_are_limited(running):
     assert later.status_code == 201
 
 
-async def test_a_password_under_old_parameters_is_hashed_anew(auth):
-    tokens = await auth.login(address := await auth.register())
-    old = await Passwords(passes=1).hash("correct horse battery")
-    async with auth.database.transaction() as session:
-        await session.execute(
-            text("UPDATE credentials SET password_hash = :h WHERE user_id = :u"), {"h": old, "u": tokens["user_id"]}
-        )
+async def test_a_password_under_old_parameters_is_hashed_anew(running):
+    async with running(passwords=Passwords()) as auth:
+        tokens = await auth.login(address := await auth.register())
+        old = await Passwords(passes=1).hash("correct horse battery")
+        async with auth.database.transaction() as session:
+            await session.execute(
+                text("UPDATE credentials SET password_hash = :h WHERE user_id = :u"), {"h": old, "u": tokens["user_id"]}
+            )
 
-    await auth.login(address)
+        await auth.login(address)
 
-    async with auth.database.transaction() as session:
-        kept = await session.scalar(
-            text("SELECT password_hash FROM credentials WHERE user_id = :u"), {"u": tokens["user_id"]}
-        )
-    assert "$m=19456,t=2,p=1$" in kept
-    await auth.login(address)
+        async with auth.database.transaction() as session:
+            kept = await session.scalar(
+                text("SELECT password_hash FROM credentials WHERE user_id = :u"), {"u": tokens["user_id"]}
+            )
+        assert "$m=19456,t=2,p=1$" in kept
+        await auth.login(address)

@@ -45,8 +45,8 @@ def _give_way() -> None:
 class Passwords:
     """Hashes and verifies, within a turn; more than `WAITING_MOST` waiting for one is refused, not queued."""
 
-    def __init__(self, *, threads: int | None = None, passes: int = PASSES) -> None:
-        self._argon2 = PasswordHasher(time_cost=passes, memory_cost=MEMORY_KIB, parallelism=LANES, type=Type.ID)
+    def __init__(self, *, threads: int | None = None, passes: int = PASSES, memory_kib: int = MEMORY_KIB) -> None:
+        self._argon2 = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=LANES, type=Type.ID)
         # One core stays free for everything else that this process does.
         threads = threads or max(1, (os.cpu_count() or 2) - 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_give_way)
