@@ -1,6 +1,4 @@
 import asyncio
-import subprocess
-import sys
 from datetime import timedelta
 from uuid import uuid4
 
@@ -16,6 +14,7 @@ from auth.service import cleaning, keys
 from contracts.billing import SubscriptionChanged
 from kit.ids import fact_id
 from kit.producer import Producer
+from kit.testing_commands import called
 
 
 def _command(auth, *arguments: str, stdin: str = "") -> Result:
@@ -88,9 +87,7 @@ async def test_a_new_operators_password_can_come_from_standard_input(auth):
 
 
 async def test_a_service_without_its_secrets_names_them():
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "auth", "serve"], env={}, capture_output=True, text=True, check=False
-    )
+    done = await called(cli, "serve", env={})
 
     assert done.returncode == 2
     assert "FAREGATE_AUTH_KEY_ENCRYPTION_KEY: is not set" in done.stderr

@@ -18,10 +18,12 @@ import orjson
 import pytest
 
 from contracts.gateway import UsageRecorded
+from gateway.cli import cli
 from gateway.serving import AFTER_GRACE_S
 from gateway.usage.spool_files import unacknowledged
 from kit import apikeys
 from kit.testing import Signer
+from kit.testing_commands import called
 from sandbox.outside import serving as serving_outside
 
 pytestmark = pytest.mark.long
@@ -188,8 +190,7 @@ async def test_sigterm_while_kafka_is_away_closes_calls_spools_their_events_and_
 
 
 @pytest.mark.parametrize("missing", ["FAREGATE_ANTHROPIC_API_KEY", "FAREGATE_GATEWAY_SERVICE_SECRET"])
-def test_a_missing_secret_is_refused_by_name(missing: str):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_")}
+async def test_a_missing_secret_is_refused_by_name(missing: str):
     given = {
         "FAREGATE_KAFKA_BOOTSTRAP": "x:1",
         "FAREGATE_PUBLIC_URL": "http://x",
@@ -202,8 +203,6 @@ def test_a_missing_secret_is_refused_by_name(missing: str):
         "FAREGATE_GATEWAY_SERVICE_SECRET": "s",
     }
     del given[missing]
-    run = subprocess.run(
-        [sys.executable, "-m", "gateway", "serve"], env=env | given, capture_output=True, text=True, check=False
-    )
+    run = await called(cli, "serve", env=given)
     assert run.returncode == 2
     assert run.stderr == f"gateway refuses to start: {missing}: is not set\n"

@@ -1,9 +1,5 @@
 """`python -m ledger …`: what an operator does from a shell."""
 
-import asyncio
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,9 +57,9 @@ async def test_partitions_are_made_ahead(prepared: Any) -> None:
 
 @pytest.mark.parametrize("missing", ["FAREGATE_LEDGER_DATABASE_URL", "FAREGATE_KAFKA_BOOTSTRAP"])
 async def test_a_ledger_without_what_it_needs_refuses_and_names_it(prepared: Any, missing: str) -> None:
-    env = {name: value for name, value in {**os.environ, **prepared.environment(8082)}.items() if name != missing}
-    command = [sys.executable, "-m", "ledger", "serve"]
-    refused = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)
+    env = {name: value for name, value in prepared.environment(8082).items() if name != missing}
+
+    refused = await called(cli, "serve", env=env)
 
     assert refused.returncode == 2
     assert f"{missing}: is not set" in refused.stderr
