@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from fastapi import FastAPI
 
 from contracts.topics import EVENT_TOPICS
-from kit import dlq, logging, migrations
+from kit import dead_letters, logging
 from kit.garbage import leave_out_what_stays
 from kit.producer import Producer
 from kit.settings import ServiceSettings, load
@@ -69,6 +69,8 @@ def _add_migrate(cli: typer.Typer, service: str, settings: type[ServiceSettings]
     @cli.command()
     def migrate(revision: Annotated[str, typer.Option(help="the revision to go to")] = "head") -> None:
         """Bring the service's own database up to date."""
+        from kit import migrations  # noqa: PLC0415  # Alembic is loaded where it is needed, not at each start
+
         loaded = load(settings, service=service)
         # Where a service's own role may not change tables, their owner has another address.
         url = getattr(loaded, "migration_url", None) or loaded.database_url  # type: ignore[attr-defined]  # services with tables
@@ -117,7 +119,7 @@ async def _read(bootstrap: str, topics: list[str]) -> list[Any]:
 
 
 async def _replay(bootstrap: str, topic: str) -> int:
-    records = [dlq.original(record.value) for record in await _read(bootstrap, [f"{topic}.dlq"])]
+    records = [dead_letters.original(record.value) for record in await _read(bootstrap, [f"{topic}.dlq"])]
     producer = Producer(bootstrap, client_id="dlq-replay")
     try:
         await producer.send_all(records)

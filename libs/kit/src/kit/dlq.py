@@ -1,14 +1,11 @@
-"""Records that cannot be applied are set aside with origin and reason, and can be replayed."""
+"""Records that cannot be applied are set aside with origin and reason, in the transaction of their batch."""
 
-import base64
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.operations import DLQ_GREW
-from kit import logging, metrics, outbox
+from kit import dead_letters, logging, metrics, outbox
 from kit.clock import Clock
 from kit.database import SOURCE
 from kit.ids import fact_id
@@ -30,7 +27,7 @@ async def add(session: AsyncSession, group: str, aside: Sequence[SetAside], *, c
             offset=record.offset,
             reason=one.reason,
         )
-        await outbox.add_records(session, [(f"{record.topic}.dlq", record.key, encode(one, group=group))])
+        await outbox.add_records(session, [(f"{record.topic}.dlq", record.key, dead_letters.encode(one, group=group))])
         await outbox.add(
             session,
             DLQ_GREW[source](
@@ -42,31 +39,3 @@ async def add(session: AsyncSession, group: str, aside: Sequence[SetAside], *, c
                 reason=one.reason,
             ),
         )
-
-
-def encode(aside: SetAside, *, group: str) -> bytes:
-    """The DLQ record: origin, reason, and the original bytes in base64."""
-    record = aside.record
-    return orjson.dumps(
-        {
-            "group": group,
-            "reason": aside.reason,
-            "origin": {"topic": record.topic, "partition": record.partition, "offset": record.offset},
-            "key": _base64(record.key),
-            "value": _base64(record.value),
-        }
-    )
-
-
-def original(value: bytes) -> tuple[str, bytes | None, bytes | None]:
-    """Topic, key and value of the record that was set aside: what a replay sends again."""
-    aside: dict[str, Any] = orjson.loads(value)
-    return aside["origin"]["topic"], _bytes(aside["key"]), _bytes(aside["value"])
-
-
-def _base64(value: bytes | None) -> str | None:
-    return None if value is None else base64.b64encode(value).decode()
-
-
-def _bytes(value: str | None) -> bytes | None:
-    return None if value is None else base64.b64decode(value)

@@ -3,19 +3,17 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, field_validator
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit import logging, metrics
-from kit.database import is_transient
 from kit.errors import DomainError, Kind
 from kit.health import Health
 
@@ -57,6 +55,10 @@ _CODES: Final = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
+
+IdempotencyKey = Annotated[
+    str, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
+]
 
 
 class RequestModel(BaseModel):
@@ -121,7 +123,10 @@ def create_app(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastAPI:
-    """A service's HTTP app: its routers, health and metrics, problems for every error, limits on bodies."""
+    """A service's HTTP app: its routers, health and metrics, problems for every error, limits on bodies.
+
+    What a database raises is for whoever has one (`kit.service`).
+    """
     app = FastAPI(
         title=title,
         version="0.1.0",
@@ -137,9 +142,9 @@ def create_app(
     app.add_exception_handler(DomainError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
-    for away in (SQLAlchemyError, TimeoutError, OSError):
-        app.add_exception_handler(away, _on_dependency_error)
-    app.add_exception_handler(Exception, _on_unexpected_error)
+    for away in (TimeoutError, OSError):
+        app.add_exception_handler(away, on_dependency_error)
+    app.add_exception_handler(Exception, on_unexpected_error)
     app.add_middleware(BodyLimit, most=max_body_bytes)
     app.add_middleware(Observed, service=service)
     app.include_router(health.router())
@@ -271,14 +276,14 @@ def _route(request: Request) -> str | None:
     return getattr(request.scope.get("route"), "path", None)
 
 
-async def _on_dependency_error(request: Request, error: Exception) -> Response:
-    if not is_transient(error):
-        return await _on_unexpected_error(request, error)
+async def on_dependency_error(request: Request, error: Exception) -> Response:
+    """503: worth another try."""
     log.warning("kit.request_unavailable", route=_route(request), kind=type(error).__name__)
     detail = "A part that this needs does not answer; try again."
     return problem(request, 503, "unavailable", detail, headers={"retry-after": "1"})
 
 
-async def _on_unexpected_error(request: Request, error: Exception) -> Response:
+async def on_unexpected_error(request: Request, error: Exception) -> Response:
+    """500, with the reason in the log alone."""
     log.error("kit.request_failed", route=_route(request), kind=type(error).__name__)
     return problem(request, 500, "internal_error", "Something went wrong on our side; it has been recorded.")

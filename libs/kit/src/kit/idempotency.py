@@ -2,15 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import Header
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.errors import ConflictError
+from kit.http import IdempotencyKey as IdempotencyKey  # noqa: PLC0414  # where whoever claims one looks for it
 from kit.tables import idempotency_table
 
 
@@ -72,8 +72,3 @@ async def release(session: AsyncSession, attempt: Attempt) -> None:
             table.scope == attempt.scope, table.route == attempt.route, table.key == attempt.key, table.status.is_(None)
         )
     )
-
-
-IdempotencyKey = Annotated[
-    str, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
-]

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
+from sqlalchemy.exc import SQLAlchemyError
 
 from kit.clock import Clock
 from kit.consumer import ONE_LANE, Consumer, Lanes
-from kit.database import Database
+from kit.database import Database, is_transient
 from kit.health import Check, Health
-from kit.http import create_app
+from kit.http import create_app, on_dependency_error, on_unexpected_error
 from kit.identity import Identity, Revocations, ServiceTokens
 from kit.outbox import Relay
 from kit.producer import Producer
@@ -106,9 +107,11 @@ class Service:
         if runner:
             live["consumer"] = runner.live
             ready["consumer"] = runner.ready
-        return create_app(
+        app = create_app(
             service=self.name, title=title, routers=routers, health=Health(live=live, ready=ready), lifespan=lifespan
         )
+        app.add_exception_handler(SQLAlchemyError, _on_database_error)
+        return app
 
     def _runner(self) -> Runner | None:
         if self.consumer is None:
@@ -122,3 +125,8 @@ class Service:
             lanes=self.lanes,
             fetch_wait_ms=self.fetch_wait_ms,
         )
+
+
+async def _on_database_error(request: Request, error: Exception) -> Response:
+    handle = on_dependency_error if is_transient(error) else on_unexpected_error
+    return await handle(request, error)

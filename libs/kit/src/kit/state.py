@@ -18,6 +18,8 @@ log = logging.get(__name__)
 
 _ASK_EVERY_S: Final = 0.5
 _POSITION_S: Final = 10.0
+# How often a reader with no news asks anew, each time at a cost to Kafka; news themselves are answered at once.
+_FETCH_WAIT_MS: Final = 500
 
 
 class StateReader:
@@ -53,7 +55,7 @@ class StateReader:
                 enable_auto_commit=False,
                 group_id=None,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=200,
+                fetch_max_wait_ms=_FETCH_WAIT_MS,
                 request_timeout_ms=5_000,
                 retry_backoff_ms=500,
             )

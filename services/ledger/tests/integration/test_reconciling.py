@@ -11,7 +11,7 @@ from factories import Factory
 from harness import Ledger
 
 from contracts.gateway import CallsCounted, UsageRecorded
-from kit import dlq
+from kit import dead_letters
 from kit.clock import ManualClock
 from kit.ids import fact_id
 from kit.received import SetAside, StoredRecord
@@ -48,7 +48,7 @@ class Witness:
 
     def set_aside(self, usage: UsageRecorded, content: bytes | None = None) -> None:
         record = StoredRecord(usage.type, 0, len(self.letters), b"key", content or usage.encode("gateway"))
-        letter = dead_letter(dlq.encode(SetAside(record, "invalid fields"), group="ledger"))
+        letter = dead_letter(dead_letters.encode(SetAside(record, "invalid fields"), group="ledger"))
         assert letter is not None
         self.letters.append(letter)
 

@@ -14,7 +14,7 @@ from contracts.operations import GatewayDlqGrew
 from gateway.admission.caller import Admission
 from gateway.admission.snapshots import SnapshotRefusedError
 from gateway.admission.types import AdmissionUnavailableError
-from kit import dlq, logging, metrics
+from kit import dead_letters, logging, metrics
 from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.ids import fact_id
@@ -151,7 +151,7 @@ class BalanceReader:
         )
         await self._producer.send_all(
             [
-                (f"{record.topic}.dlq", record.key, dlq.encode(aside, group=self._group)),
+                (f"{record.topic}.dlq", record.key, dead_letters.encode(aside, group=self._group)),
                 (grew.type, grew.key.encode(), grew.encode(SOURCE)),
             ]
         )

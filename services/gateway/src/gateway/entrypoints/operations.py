@@ -10,7 +10,7 @@ from gateway.entrypoints.operation_schemas import ChargeAnswer, ConfirmRequest, 
 from gateway.entrypoints.own_api import OwnApi, OwnRoute, errors
 from gateway.operations.admitting import OperationRefusedError, project_of
 from gateway.operations.desk import HOLDS, USAGE, Answer, OperationsDesk, WantedUse
-from kit.idempotency import IdempotencyKey
+from kit.http import IdempotencyKey
 from kit.tokens import Caller
 
 HoldId = Annotated[str, Path(description="as `POST /v1/holds` answered it")]

@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.gateway import UsageRecorded
-from kit import dlq
+from kit import dead_letters
 from kit.received import StoredRecord
 
 TOPIC: Final = f"{UsageRecorded.type}.dlq"
@@ -61,7 +61,7 @@ def dead_letter(value: bytes | None) -> DeadLetter | None:
     """One DLQ record; None for what is no record of ours."""
     try:
         aside = orjson.loads(value or b"")
-        topic, key, content = dlq.original(value or b"")
+        topic, key, content = dead_letters.original(value or b"")
         origin = aside["origin"]
         record = StoredRecord(topic, int(origin["partition"]), int(origin["offset"]), key, content)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
