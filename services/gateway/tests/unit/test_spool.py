@@ -5,13 +5,13 @@ import os
 import resource
 from uuid import UUID, uuid4
 
-from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.usage import spool_files
-from gateway.usage.outgoing import Outgoing, key_hash
+from gateway.usage.outgoing import Outgoing
 from gateway.usage.spool import Spool
+from kit.partitions import key_hash
 
 TOPIC = "gateway.usage-recorded.v1"
 
@@ -178,8 +178,3 @@ async def test_a_spool_damaged_anywhere_gives_back_all_whole_events_and_goes_on(
     assert await replayed(again) == [*whole, b"later"]
     assert spool_files.size_of(folder) == 0
     again.close()
-
-
-@given(key=st.binary(max_size=60))
-def test_an_account_stays_on_the_partition_that_every_other_producer_chooses(key):
-    assert key_hash(key) == murmur2(key) & 0x7FFFFFFF

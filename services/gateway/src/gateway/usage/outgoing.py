@@ -1,11 +1,11 @@
 """An event on its way out of the gateway."""
 
 from collections.abc import Callable
-from struct import unpack_from
 from typing import Final
 from uuid import UUID
 
 from gateway.usage.segments import HEAD_BYTES, framed
+from kit.partitions import key_hash
 
 _HEAD_BYTES: Final = 16 + 2 + 2 + 4
 
@@ -63,20 +63,3 @@ def unspooled(payload: bytes) -> tuple[Outgoing, bytes]:
     topic, key = payload[start:topic_end].decode(), payload[topic_end:key_end]
     event = Outgoing(topic, key, key_hash(key), payload[memo_end:], UUID(bytes=payload[:16]), None, None, 0.0)
     return event, payload[key_end:memo_end]
-
-
-def key_hash(key: bytes) -> int:
-    """Kafka's own choice of a partition (murmur2 of the key), before the number of partitions is known.
-
-    All producers of a topic must agree on it, so that an account's events stay on one partition.
-    """
-    length = len(key)
-    mixed = 0x9747B28C ^ length
-    words = unpack_from(f"<{length >> 2}I", key)
-    for plain in words:
-        word = plain * 0x5BD1E995 & 0xFFFFFFFF
-        mixed = (mixed * 0x5BD1E995 ^ (word ^ word >> 24) * 0x5BD1E995) & 0xFFFFFFFF
-    if length & 3:
-        mixed = (mixed ^ int.from_bytes(key[length & ~3 :], "little")) * 0x5BD1E995 & 0xFFFFFFFF
-    mixed = (mixed ^ mixed >> 13) * 0x5BD1E995 & 0xFFFFFFFF
-    return (mixed ^ mixed >> 15) & 0x7FFFFFFF

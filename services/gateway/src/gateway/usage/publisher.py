@@ -23,9 +23,10 @@ from gateway.usage.event import orphan_event
 from gateway.usage.journal import Journal
 from gateway.usage.kafka import Parcel
 from gateway.usage.links import Links
-from gateway.usage.outgoing import Memo, Outgoing, key_hash
+from gateway.usage.outgoing import Memo, Outgoing
 from gateway.usage.spool import Spool
 from kit import logging
+from kit.partitions import key_hash
 from kit.producer import ProducerError
 
 log = logging.get(__name__)

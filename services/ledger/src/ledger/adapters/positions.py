@@ -7,9 +7,9 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from contracts.gateway import UsageRecorded
+from kit.partitions import key_hash
 from ledger.errors import BehindError
 
 WAIT_S: Final = 3.0
@@ -48,8 +48,7 @@ class UsagePositions:
                     await kafka.stop()
 
     def _partition_of(self, account_id: UUID) -> int:
-        # The partition that every producer with aiokafka's default partitioner chooses for this key.
-        return int((murmur2(str(account_id).encode()) & 0x7FFFFFFF) % self._partitions)
+        return key_hash(str(account_id).encode()) % self._partitions
 
     @staticmethod
     async def _applied(kafka: AIOKafkaConsumer, partition: TopicPartition) -> int:
