@@ -8,25 +8,28 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from kit import logging
+from kit.packing import pack
+from kit.partitions import key_hash
 from kit.tasks import is_stopping
 
 log = logging.get(__name__)
 
 STOP_TIMEOUT_S: Final = 5.0
+MAX_BATCH_BYTES: Final = 1 << 18
+MAX_RECORD_BYTES: Final = 4 << 20
+MANY: Final = 100
+"""From so many records on batches are worth making here; fewer wait a moment for what others send meanwhile."""
 
-
-_hashed = lru_cache(maxsize=100_000)(murmur2)
+_hashed = lru_cache(maxsize=100_000)(key_hash)
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
-    """As aiokafka does it, with hashes remembered: each costs as much as all the rest of sending a record."""
+    """As aiokafka does it, with hashes remembered."""
     if key is None:
         return random.choice(available or partitions)  # noqa: S311  # spreading load
-    place: int = (_hashed(key) & 0x7FFFFFFF) % len(partitions)
-    return partitions[place]
+    return partitions[_hashed(key) % len(partitions)]
 
 
 class ProducerError(Exception):
@@ -58,9 +61,10 @@ class Producer:
                 client_id=self._client_id,
                 acks="all",
                 linger_ms=self._linger_ms,
-                max_batch_size=1 << 18,
-                max_request_size=4 << 20,
-                compression_type="lz4",
+                max_batch_size=MAX_BATCH_BYTES,
+                max_request_size=MAX_RECORD_BYTES,
+                # A quarter of the time and half the bytes of lz4, which aiokafka has at its slowest level only.
+                compression_type="zstd",
                 request_timeout_ms=int(self._timeout_s * 1000),
                 metadata_max_age_ms=30_000,
                 retry_backoff_ms=250,
@@ -87,7 +91,14 @@ class Producer:
         assert self._kafka is not None
         try:
             async with asyncio.timeout(self._timeout_s):
-                acknowledged = [await self._kafka.send(topic, value, key=key) for topic, key, value in records]
+                if len(records) < MANY:
+                    acknowledged = [await self._kafka.send(topic, value, key=key) for topic, key, value in records]
+                else:
+                    batches = await pack(self._kafka, records, most_bytes=MAX_RECORD_BYTES)
+                    acknowledged = [
+                        await self._kafka.send_batch(batch, topic, partition=partition)
+                        for (topic, partition), batch in batches
+                    ]
                 await asyncio.gather(*acknowledged)
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_stopping():
