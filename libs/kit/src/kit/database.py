@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 SOURCE: Final = "source"
 OUTBOX_WRITTEN: Final = "outbox_written"
@@ -40,6 +40,7 @@ class Database:
         self._readers = async_sessionmaker(reading, expire_on_commit=False, info={SOURCE: source})
         single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._single = async_sessionmaker(single, expire_on_commit=False, info={SOURCE: source})
+        self._alone = single
         self.on_outbox: list[Callable[[], None]] = []
         self.on_released: list[Callable[[], None]] = []
 
@@ -62,6 +63,12 @@ class Database:
         """A session for one statement, which is a transaction by itself: BEGIN and COMMIT are round trips."""
         async with self._single() as session:
             yield session
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to keep, on which each statement is a transaction by itself."""
+        async with self._alone.connect() as connection:
+            yield connection
 
     def _wake(self, session: AsyncSession) -> None:
         if session.info.pop(OUTBOX_WRITTEN, False):

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, delete, func, insert, select, text
+import asyncpg
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.event import Event
 from kit import logging, metrics
@@ -18,6 +20,10 @@ from kit.tables import outbox_table
 log = logging.get(__name__)
 
 RELAY_LOCK = 7_301
+_NEXT: Final = "SELECT id, topic, key, value FROM outbox ORDER BY id LIMIT $1"
+# By the ids that were read: one below them may be committed later.
+_REMOVE: Final = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+_AWAY: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 async def add(session: AsyncSession, *events: Event) -> None:
@@ -52,41 +58,37 @@ class Relay:
         while True:
             try:
                 await self._hold_and_relay(backoff)
-            except (SQLAlchemyError, ProducerError, OSError) as error:
+            except (*_AWAY, ProducerError) as error:
                 log.warning("kit.relay_delayed", reason=type(error).__name__)
                 await asyncio.sleep(backoff.next_s())
 
     async def _hold_and_relay(self, backoff: Backoff) -> None:
-        async with self._database.engine.connect() as connection:
+        async with self._database.alone() as connection:
             # A session-level lock: it goes with the connection, so a killed relay frees it.
             held = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": RELAY_LOCK})
-            await connection.commit()
             if not held:
                 await asyncio.sleep(self._idle_s)
                 return
+            raw = await connection.get_raw_connection()
             try:
                 while True:
                     self._wake.clear()
-                    published = await self._relay_batch(connection)
+                    published = await self._relay_batch(raw.driver_connection)
                     backoff.reset()
                     if not published:
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._wake.wait(), self._idle_s)
             finally:
-                with suppress(SQLAlchemyError, OSError):
-                    await connection.rollback()
+                with suppress(*_AWAY):
                     await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": RELAY_LOCK})
-                    await connection.commit()
 
-    async def _relay_batch(self, connection: AsyncConnection) -> int:
-        rows = (await connection.execute(select(outbox_table).order_by(outbox_table.c.id).limit(self._batch))).all()
+    async def _relay_batch(self, connection: asyncpg.Connection) -> int:
+        """By the driver itself: with each event of a busy service, what SQLAlchemy does for a row counts."""
+        rows = await connection.fetch(_NEXT, self._batch)
         if rows:
-            await self._producer.send_all([(row.topic, row.key, row.value) for row in rows])
-            # One array: a list of ids would be a statement of its own for each length.
-            sent = bindparam("sent", [row.id for row in rows], ARRAY(BigInteger))
-            await connection.execute(delete(outbox_table).where(outbox_table.c.id == any_(sent)))
+            await self._producer.send_all([(topic, key, value) for _, topic, key, value in rows])
+            await connection.execute(_REMOVE, [row[0] for row in rows])
             metrics.OUTBOX_RELAYED.inc(len(rows))
-        await connection.commit()
         return len(rows)
 
 

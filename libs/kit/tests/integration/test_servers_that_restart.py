@@ -15,7 +15,7 @@ from kit import outbox
 from kit.clock import ManualClock, SystemClock
 from kit.database import Database
 from kit.outbox import Relay
-from kit.producer import Producer, ProducerError
+from kit.producer import MANY, Producer, ProducerError
 from kit.state import StateReader
 from sandbox.stack import Stack
 from sandbox.stack.topics import end_offsets
@@ -124,7 +124,7 @@ async def test_the_relay_loses_nothing_and_keeps_the_order_per_key_when_kafka_re
     accounts = [uuid4() for _ in range(4)]
     events = _interleaved(activated, accounts, count=400)
 
-    async with running(Relay(fragile_database, sender, batch=20)):
+    async with running(Relay(fragile_database, sender, batch=MANY)):
         await _emit(fragile_database, events[:200])
         await fragile.kafka.stop()
         try:
