@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kit.backoff import Backoff
 from kit.clock import ManualClock
-from kit.ids import fact_id, uuid7, uuid7_instant
+from kit.ids import fact_id, fact_text, uuid7, uuid7_instant
 
 
 def test_a_uuid7_carries_its_millisecond_and_its_version() -> None:
@@ -58,6 +58,12 @@ def test_a_fact_has_one_id_and_other_facts_have_others() -> None:
     assert fact_id("threshold", 1, "empty") == fact_id("threshold", "1", "empty")
     assert fact_id("a", "bc") != fact_id("ab", "c")
     assert fact_id("a").version == 8
+    assert fact_id("threshold", 1, "empty") == UUID("14f5b1a2-3f06-837b-95d0-02e0bd627f21")
+
+
+@given(st.lists(st.one_of(st.uuids(), st.integers(), st.text()), min_size=1))
+def test_a_fact_has_one_id_as_text_too(parts: list[object]) -> None:
+    assert fact_text(*parts) == str(fact_id(*parts))
 
 
 @given(st.integers(min_value=1, max_value=60))

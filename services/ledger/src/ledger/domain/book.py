@@ -50,16 +50,12 @@ class AccountBook(Charging, Reverting):
     def cross_thresholds(self) -> list[Crossing]:
         """The levels passed since the last look; each is reported once per arming."""
         account = self.account
-        armed = (
-            (Unit.CREDIT, account.armed_base),
-            (Unit.TOKEN, account.armed_tokens),
-            (Unit.REQUEST, account.armed_requests),
-        )
+        bases = (account.armed_base, account.armed_tokens, account.armed_requests)
         levels = parse_levels(account.levels) if account.levels else None
         found: list[Crossing] = []
-        for unit, base in armed:
+        for (unit, balance), base in zip(self._balances.items(), bases, strict=True):
             if base > 0:
-                available = self._balances[unit] + (account.debt_nano if unit is Unit.CREDIT else 0)
+                available = balance + (account.debt_nano if unit is Unit.CREDIT else 0)
                 found += crossings(unit, base=base, available=available, crossed=account.crossed, levels=levels)
         self.note_crossed(found)
         return found

@@ -14,6 +14,9 @@ from ledger.domain.grants import ROLLED, Grant, burn_order
 from ledger.domain.overage import Accrual, AccrualKey
 from ledger.domain.transfers import PLATFORM_KINDS, Transfer, TransferKind, debt_account
 
+# Made for each account of a batch, where looking up members of an enum, which is Python's own code, would be a third.
+_CREDIT, _TOKEN, _REQUEST = Unit.CREDIT, Unit.TOKEN, Unit.REQUEST
+
 
 class ClosedPeriod(NamedTuple):
     """A period that is over, in one unit."""
@@ -65,7 +68,8 @@ class Page:
         self.accruals: dict[AccrualKey, Accrual] = {}
         self.closed: list[ClosedPeriod] = []
         self._has_units = False
-        self._balances = {Unit.CREDIT: -account.debt_nano, Unit.TOKEN: 0, Unit.REQUEST: 0}
+        # In the order in which an account's row has what they were armed with.
+        self._balances = {_CREDIT: -account.debt_nano, _TOKEN: 0, _REQUEST: 0}
         for grant in self.grants:
             self._noticed(grant)
 
@@ -270,7 +274,7 @@ class Page:
     def _noticed(self, grant: Grant) -> None:
         if grant.valid_at(self.now):
             self._balances[grant.unit] += grant.remaining
-        if grant.unit is not Unit.CREDIT:
+        if grant.unit is not _CREDIT:
             self._has_units = True
         if grant.rolled and grant.heir is None:
             rule, start = grant.base_rule + ROLLED, grant.expires_at

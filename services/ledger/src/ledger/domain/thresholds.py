@@ -12,6 +12,7 @@ from contracts.money import Unit
 
 SHARES: Final[dict[ThresholdLevel, int]] = {"percent_25": 25, "percent_10": 10, "empty": 1}
 """A level is passed when no more than its percentage of the base is left."""
+_FIRST: Final = max(SHARES.values())
 
 
 class Crossing(NamedTuple):
@@ -58,6 +59,8 @@ def crossings(
     unit: Unit, *, base: int, available: int, crossed: Collection[str], levels: Levels | None
 ) -> list[Crossing]:
     """The levels of one unit passed now and not since its arming."""
+    if levels is None and available * 100 > base * _FIRST:
+        return []
     prefix = "" if unit is Unit.CREDIT else f"{unit.value}:"
     found: list[Crossing] = []
     if levels is None:

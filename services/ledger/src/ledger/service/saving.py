@@ -85,10 +85,11 @@ async def save(session: AsyncSession, books: Collection[AccountBook], *, catalog
         account.version += 1
         account.due_at = due_at(book)
         terms = await catalogue.terms(session, account, book=price_book)
-        events: list[Event] = [*_crossings(book, terms), *(_closed(book, period) for period in book.closed)]
+        events: list[Event] = [*_crossings(book, terms), *[_closed(book, period) for period in book.closed]]
         records += [(event.type, event.key.encode(), event.encode(source)) for event in events]
         state = snapshot(account, book.grants, terms=terms, now=now, applied=book.applied, budgets=book.budgets)
-        records.append((BalanceChanged.type, str(account.id).encode(), encoded_snapshot(state, source=source, now=now)))
+        key = state["account_id"].encode()
+        records.append((BalanceChanged.type, key, encoded_snapshot(state, source=source, now=now)))
         if book.accruals:
             await accrue(session, account.id, book.accruals)
     await save_books(session, books)
