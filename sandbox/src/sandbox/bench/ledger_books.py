@@ -23,8 +23,8 @@ WITH made AS MATERIALIZED (
         amount, said, said), 'UTF8')) AS hash
     FROM made, LATERAL (SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS said) AS one
 ), accounts AS (
-    INSERT INTO account (id, state, version, activated_at, armed_base, arming, transfer_seq, head, created_at)
-    SELECT id, 'open', 1, at, amount, 1, 1, hash, at FROM linked
+    INSERT INTO account (id, state, version, activated_at, armed_base, arming, transfer_seq, head, created_at, due_at)
+    SELECT id, 'open', 1, at, amount, 1, 1, hash, at, at + interval '1 year' FROM linked
 ), grants AS (
     INSERT INTO "grant" (id, account_id, source, unit, amount, remaining, priority, starts_at, expires_at, rule, period,
         created_at)
