@@ -135,7 +135,7 @@ async def test_a_session_that_cannot_be_is_refused(stripe_client, wrong, param):
 @pytest.mark.parametrize(
     "feature",
     [
-        {"automatic_tax": {"enabled": True}},
+        {"invoice_creation": {"enabled": True}},
         {"allow_promotion_codes": True},
         {"payment_method_types": ["card"]},
         {"payment_intent_data": {"capture_method": "manual"}},

@@ -48,6 +48,7 @@ CARDS: dict[Card, str] = {
 class Payment(Control):
     card: Card = "ok"
     email: str | None = None
+    country: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
 
 
 class Outcome(Control):
@@ -100,7 +101,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 def pay(work: Work, ident: str, payment: Payment) -> Json:
     session = work.get("checkout.session", ident)
-    return pay_session(work, session, card=CARDS[payment.card], email=payment.email)
+    return pay_session(work, session, card=CARDS[payment.card], email=payment.email, country=payment.country)
 
 
 def renew(work: Work, ident: str, renewal: Renewal) -> Json:

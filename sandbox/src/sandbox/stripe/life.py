@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox.fixtures_stripe import StripeServer
+from sandbox.stripe.life_taxed import taxed
 
 
 async def _bought(v1: Any, control: Any, *, once: Any, monthly: Any, customer: Any) -> tuple[Any, Any]:
@@ -245,5 +246,6 @@ async def lived(v1: Any, server: StripeServer) -> None:
     await _metered_life(v1)
     await _invoiced_by_hand(v1, customer=customer)
     await _self_served(v1, customer=customer)
+    await taxed(v1, control, once=once, monthly=monthly)
 
     await _looked_at(v1, customer=customer, product=product, price=once)

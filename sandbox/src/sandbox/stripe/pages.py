@@ -49,7 +49,9 @@ def _submitted(workshop: Workshop, ident: str, form: dict[str, list[str]]) -> Re
     try:
         with workshop.opened() as work:
             # An address typed here is checked by nobody, as on a till.
-            session = pay_session(work, session, card=CARDS[succeeds], email=form.get("email", [None])[0] or None)
+            told = {name: form.get(name, [None])[0] or None for name in ("email", "country")}
+            country = told["country"].upper()[:2] if told["country"] else None
+            session = pay_session(work, session, card=CARDS[succeeds], email=told["email"], country=country)
     except StripeError as refusal:
         return _message("This could not be paid", escape(refusal.message), status=refusal.status)
     if not succeeds:
@@ -82,7 +84,7 @@ def _checkout(session: Json, *, declined: bool) -> str:
 <ul class="items">{"".join(_item(item) for item in session["_line_items"])}</ul>
 <p class="total"><span>Total today</span><strong>{_total(session)}</strong></p>
 <form method="post">
-{_email(session)}
+{_email(session)}{_country(session)}
 <button class="button" name="action" value="pay">{verb} {_total(session)}</button>
 <button class="button quiet" name="action" value="decline">Pay with a card that is declined</button>
 </form>
@@ -112,6 +114,17 @@ def _email(session: Json) -> str:
     if known:
         return f'<p class="email">Receipt to {escape(known)}</p>'
     return '<label>E-mail <input type="email" name="email" autocomplete="email" placeholder="optional here"></label>'
+
+
+def _country(session: Json) -> str:
+    """Asked where something depends on it: the taxes, or an address that the shop wants."""
+    if not session["automatic_tax"]["enabled"] and session["billing_address_collection"] != "required":
+        return ""
+    note = " (taxes come on top)" if session["automatic_tax"]["status"] == "requires_location_inputs" else ""
+    return (
+        f'<label>Country{note} <input name="country" pattern="[A-Za-z]{{2}}" maxlength="2" size="2" '
+        'autocomplete="country" placeholder="DE"></label>'
+    )
 
 
 def _cancel(session: Json) -> str:

@@ -275,6 +275,7 @@ def _unknown(name: str) -> ParameterError:
     return ParameterError(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
 
 
+AUTOMATIC_TAX = Fields({"enabled": Flag(), **not_done("liability")}, required=("enabled",))
 EXPAND: dict[str, Kind] = {"expand": ListOf(Text())}
 TIMELESS_PAGE: dict[str, Kind] = {
     **EXPAND,

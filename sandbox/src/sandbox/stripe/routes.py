@@ -23,6 +23,7 @@ from sandbox.stripe.objects import (
     setup_intents,
     subscriptions,
     tax_ids,
+    taxes,
     test_clocks,
 )
 from sandbox.stripe.routing import Route
@@ -32,6 +33,7 @@ ROOMS = (
     payment_methods,
     setup_intents,
     tax_ids,
+    taxes,
     products,
     prices,
     sessions,

@@ -1,6 +1,6 @@
 """What callers may ask of payment intents: make one, confirm it with a saved method, cancel it."""
 
-from sandbox.stripe.errors import StripeError
+from sandbox.stripe.errors import NotDoneError, StripeError
 from sandbox.stripe.objects.cards import SUCCEEDED
 from sandbox.stripe.objects.intents import OPEN, attempt_payment, new_intent, outcome_of, refusal_of
 from sandbox.stripe.objects.metadata import fresh, merged
@@ -24,15 +24,17 @@ from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work
 
 PATH = "/v1/payment_intents"
+HOOKS = Fields({"inputs": Fields({"tax": Fields({"calculation": Text()}, required=("calculation",))})})
 CONFIRMABLE: dict[str, Kind] = {
     "error_on_requires_action": Flag(),
+    "hooks": HOOKS,
     "off_session": Flag(),
     "payment_method": Text(),
     "return_url": Url(),
     "setup_future_usage": Choice("off_session", "on_session"),
     **not_done(
         "capture_method confirmation_token excluded_payment_method_types mandate mandate_data payment_method_data "
-        "payment_method_options radar_options receipt_email shipping use_stripe_sdk hooks payment_details"
+        "payment_method_options radar_options receipt_email shipping use_stripe_sdk payment_details"
     ),
 }
 CREATABLE: dict[str, Kind] = {
@@ -73,6 +75,7 @@ def create_intent(work: Work, ident: str, params: Params) -> Json:
         raise StripeError(message, code="amount_too_small", param="amount")
     if params.get("off_session") and not params.get("confirm"):
         raise StripeError("You can only set `off_session` when `confirm` is true.", param="off_session")
+    hooks = _hooks(work, params)
     method = _method(work, params, customer_id=params.get("customer"))
     intent = new_intent(
         work,
@@ -83,8 +86,23 @@ def create_intent(work: Work, ident: str, params: Params) -> Json:
         metadata=fresh(params.get("metadata")),
         payment_method=method and method["id"],
         setup_future_usage=params.get("setup_future_usage"),
+        **hooks,
     )
     return _confirmed(work, intent, params) if params.get("confirm") else intent
+
+
+def _hooks(work: Work, params: Params) -> Json:
+    """The calculation whose taxes the payment carries; it must be about the same amount."""
+    ident = params.get("hooks", {}).get("inputs", {}).get("tax", {}).get("calculation")
+    if ident is None:
+        return {}
+    found = work.referenced("tax.calculation", ident, param="hooks[inputs][tax][calculation]")
+    if (found["amount_total"], found["currency"]) != (params["amount"], params["currency"]):
+        message = "The amount and currency of the PaymentIntent must be those of the tax calculation."
+        raise StripeError(message, param="hooks[inputs][tax][calculation]")
+    if found["expires_at"] <= work.now:
+        raise StripeError("The tax calculation has expired.", param="hooks[inputs][tax][calculation]")
+    return {"hooks": {"inputs": {"tax": {"calculation": ident}}}}
 
 
 def _method(work: Work, params: Params, *, customer_id: str | None) -> Json | None:
@@ -105,6 +123,8 @@ def confirm_intent(work: Work, ident: str, params: Params) -> Json:
     if intent["status"] not in OPEN:
         message = f"This PaymentIntent is {intent['status']} and cannot be confirmed."
         raise StripeError(message, code="payment_intent_unexpected_state")
+    if "hooks" in params:
+        raise NotDoneError("changing `hooks` of a payment intent", param="hooks")
     method = _method(work, params, customer_id=intent["customer"])
     changes = {"payment_method": method["id"]} if method else {}
     if "setup_future_usage" in params:

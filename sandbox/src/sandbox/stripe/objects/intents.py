@@ -23,7 +23,7 @@ def new_intent(
     metadata: dict[str, str],
     **fields: Any,
 ) -> Json:
-    """`fields` may name `payment_method` and `setup_future_usage`."""
+    """`fields` may name `payment_method`, `setup_future_usage` and `hooks`."""
     ident = new_id("pi")
     intent = work.insert(
         {
@@ -47,6 +47,7 @@ def new_intent(
             "customer_account": None,
             "description": description,
             "excluded_payment_method_types": None,
+            **{name: fields[name] for name in ("hooks",) if name in fields},
             "last_payment_error": None,
             "latest_charge": None,
             "livemode": False,

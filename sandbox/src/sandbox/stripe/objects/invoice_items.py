@@ -4,6 +4,7 @@ from typing import Any
 
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.objects.metadata import fresh
+from sandbox.stripe.objects.tax_rates import ENABLED, country_of, tax_lines, total_taxes
 from sandbox.stripe.parameters import EXPAND, Currency, Fields, Flag, Integer, Kind, Metadata, Only, Text, not_done
 from sandbox.stripe.routing import Params, Route, create, listing, retrieve
 from sandbox.stripe.store import Json
@@ -117,15 +118,36 @@ def _placed(work: Work, item: Json) -> Json:
     """On a draft that it names, an item shows at once."""
     if item["invoice"]:
         invoice = work.get("invoice", item["invoice"])
-        invoice["lines"]["data"].append(line_of_item(item, invoice_id=invoice["id"]))
-        work.change(invoice, "invoice.updated", **totals(invoice["lines"]["data"]))
+        lines = invoice["lines"]["data"]
+        lines.append(line_of_item(item, invoice_id=invoice["id"]))
+        customer = work.get("customer", invoice["customer"])
+        changes = taxed(work, customer, lines, is_taxed=invoice["automatic_tax"]["enabled"])
+        work.change(invoice, "invoice.updated", **changes, lines=invoice["lines"])
     return item
 
 
+def taxed(work: Work, customer: Json, lines: list[Json], *, is_taxed: bool) -> Json:
+    """The invoice's sums, with the taxes of its lines where it computes them and knows where its customer is."""
+    country = country_of(customer)
+    for line in lines:
+        line["taxes"] = []
+    if is_taxed and country is not None:
+        tax_lines(work, lines, country=country)
+    status = None if not is_taxed else "complete" if country else "requires_location_inputs"
+    found = ENABLED if is_taxed else {"disabled_reason": None, "enabled": False, "liability": None}
+    automatic = {**found, "provider": "stripe" if is_taxed else None, "status": status}
+    return totals(lines) | {"automatic_tax": automatic}
+
+
 def totals(lines: list[Json]) -> Json:
-    total = sum(line["amount"] for line in lines)
+    subtotal = sum(line["amount"] for line in lines)
+    taxes = total_taxes(lines)
+    on_top = sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "exclusive")
+    inside = sum(tax["amount"] for tax in taxes if tax["tax_behavior"] == "inclusive")
+    total = subtotal + on_top
     due = dict.fromkeys(("amount_due", "amount_remaining"), max(total, 0))
-    return due | dict.fromkeys(("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total)
+    without = dict.fromkeys(("subtotal_excluding_tax", "total_excluding_tax"), subtotal - inside)
+    return due | without | {"subtotal": subtotal, "total": total, "total_taxes": taxes}
 
 
 def line_of_item(item: Json, *, invoice_id: str | None) -> Json:

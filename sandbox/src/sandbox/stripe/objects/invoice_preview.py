@@ -3,12 +3,12 @@
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.objects.cycles import cycle_lines
 from sandbox.stripe.objects.invoice_form import BLANK_INVOICE, proration_line
-from sandbox.stripe.objects.invoice_items import line_of_item, take_pending, totals
+from sandbox.stripe.objects.invoice_items import line_of_item, take_pending, taxed
 from sandbox.stripe.objects.invoices import parent_of, told_of
 from sandbox.stripe.objects.proration import prorations
 from sandbox.stripe.objects.subscription_form import ITEM_CHANGE, PRORATION
 from sandbox.stripe.objects.subscription_items import changed_items, period_end
-from sandbox.stripe.parameters import Choice, Fields, Flag, Integer, Kind, ListOf, Only, Text, not_done
+from sandbox.stripe.parameters import AUTOMATIC_TAX, Choice, Fields, Integer, Kind, ListOf, Text, not_done
 from sandbox.stripe.routing import Params
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work, new_id
@@ -25,7 +25,7 @@ DETAILS = Fields(
     }
 )
 PREVIEW: dict[str, Kind] = {
-    "automatic_tax": Fields({"enabled": Only(Flag(), False), **not_done("liability")}, required=("enabled",)),
+    "automatic_tax": AUTOMATIC_TAX,
     "customer": Text(),
     "preview_mode": Choice("next", not_done=("recurring",)),
     "subscription": Text(),
@@ -50,7 +50,8 @@ def preview_invoice(work: Work, ident: str, params: Params) -> Json:
         billed_now = True
     elif not billed_now and not subscription["cancel_at_period_end"]:
         lines += _next_period(work, subscription, after)
-    return _preview(work, customer, subscription, lines=lines, billed_now=billed_now)
+    told: Json = params.get("automatic_tax", subscription["automatic_tax"])
+    return _preview(work, customer, subscription, lines=lines, billed_now=billed_now, is_taxed=bool(told["enabled"]))
 
 
 def _subscription(work: Work, params: Params) -> Json:
@@ -111,13 +112,15 @@ def _next_period(work: Work, subscription: Json, after: list[Json]) -> list[Json
     return cycle_lines(work, {**subscription, "items": {"data": entries}}, closed=closed)
 
 
-def _preview(work: Work, customer: Json, subscription: Json, *, lines: list[Json], billed_now: bool) -> Json:
+def _preview(
+    work: Work, customer: Json, subscription: Json, *, lines: list[Json], billed_now: bool, is_taxed: bool
+) -> Json:
     ident = new_id("upcoming_in")
     first = subscription["items"]["data"][0]
     asked_at = work.now if billed_now else first["current_period_end"]
     preview = {
         **BLANK_INVOICE,
-        **totals(lines),
+        **taxed(work, customer, lines, is_taxed=is_taxed),
         **told_of(customer),
         "id": ident,
         "billing_reason": "upcoming",

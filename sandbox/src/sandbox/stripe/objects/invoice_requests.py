@@ -17,6 +17,7 @@ from sandbox.stripe.objects.invoices import (
 from sandbox.stripe.objects.metadata import fresh, merged
 from sandbox.stripe.objects.payment_methods import referenced_method
 from sandbox.stripe.parameters import (
+    AUTOMATIC_TAX,
     EXPAND,
     Choice,
     Currency,
@@ -25,7 +26,6 @@ from sandbox.stripe.parameters import (
     Integer,
     Kind,
     Metadata,
-    Only,
     Text,
     not_done,
 )
@@ -71,7 +71,7 @@ CREATABLE: dict[str, Kind] = {
     "description": Text(),
     "metadata": Metadata(),
     "pending_invoice_items_behavior": Choice("exclude", "include"),
-    "automatic_tax": Fields({"enabled": Only(Flag(), False), **not_done("liability")}, required=("enabled",)),
+    "automatic_tax": AUTOMATIC_TAX,
     **not_done(
         "account_tax_ids application_fee_amount automatically_finalizes_at custom_fields customer_account "
         "days_until_due default_source default_tax_rates discounts due_date effective_at footer from_invoice issuer "
@@ -99,6 +99,7 @@ def create_invoice(work: Work, ident: str, params: Params) -> Json:
         default_payment_method=params.get("default_payment_method"),
         description=params.get("description"),
         metadata=fresh(params.get("metadata")),
+        automatic_tax=params.get("automatic_tax", {}).get("enabled", False),
         without_pending=params.get("pending_invoice_items_behavior") != "include",
     )
 

@@ -6,9 +6,10 @@ from sandbox.stripe.errors import StripeError
 from sandbox.stripe.objects.cards import PROCESSING, SUCCEEDED
 from sandbox.stripe.objects.intents import attempt_payment, new_intent, outcome_of
 from sandbox.stripe.objects.invoice_form import BLANK_INVOICE
-from sandbox.stripe.objects.invoice_items import line_of_item, take_pending, totals
+from sandbox.stripe.objects.invoice_items import line_of_item, take_pending, taxed
 from sandbox.stripe.objects.payment_methods import find_chargeable
 from sandbox.stripe.objects.session_items import LEAST_TOTALS_MINOR
+from sandbox.stripe.objects.tax_rates import country_of
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work, new_id
 
@@ -38,11 +39,12 @@ def new_invoice(
     )
     whole = [{**line, "invoice": invoice_id} for line in lines]
     whole += [line_of_item(item, invoice_id=invoice_id) for item in pending]
+    is_taxed = bool(fields.get("automatic_tax") or (subscription or {}).get("automatic_tax", {}).get("enabled"))
     start, end = fields.get("covered", (work.now, work.now))
     invoice = work.insert(
         {
             **BLANK_INVOICE,
-            **totals(whole),
+            **taxed(work, customer, whole, is_taxed=is_taxed),
             **told_of(customer),
             "id": invoice_id,
             "auto_advance": fields.get("auto_advance", True),
@@ -92,6 +94,7 @@ def finalise_invoice(work: Work, invoice: Json, *, auto_advance: bool | None = N
             f"This invoice is already finalized, you can't re-finalize a non-draft invoice: {invoice['id']}"
         )
     customer = work.get("customer", invoice["customer"])
+    _locate(work, invoice, customer)
     sequence = customer["next_invoice_sequence"]
     balances = _balances(invoice, customer)
     work.change(customer, None, next_invoice_sequence=sequence + 1, balance=balances["ending_balance"])
@@ -114,6 +117,22 @@ def finalise_invoice(work: Work, invoice: Json, *, auto_advance: bool | None = N
     else:
         _new_payment(work, invoice)
     return invoice
+
+
+def _locate(work: Work, invoice: Json, customer: Json) -> None:
+    """The taxes as they are now. For a customer who is nowhere Stripe goes on without them, and says why."""
+    if not invoice["automatic_tax"]["enabled"]:
+        return
+    is_located = country_of(customer) is not None
+    lines = invoice["lines"]["data"]
+    changes = taxed(work, customer, lines, is_taxed=is_located)
+    if not is_located:
+        changes["automatic_tax"] |= {"disabled_reason": "finalization_requires_location_inputs"}
+        subscription = subscription_of(work, invoice)
+        if subscription is not None:
+            told = {"disabled_reason": "requires_location_inputs", "enabled": False, "liability": None}
+            work.change(subscription, "customer.subscription.updated", automatic_tax=told)
+    work.change(invoice, None, **changes, lines=invoice["lines"])
 
 
 def _balances(invoice: Json, customer: Json) -> Json:

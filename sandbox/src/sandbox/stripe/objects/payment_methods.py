@@ -32,7 +32,7 @@ def new_method(work: Work, told: TestMethod, *, customer_id: str | None = None, 
             "object": "payment_method",
             "allow_redisplay": "unspecified",
             "billing_details": {
-                "address": NO_ADDRESS,
+                "address": {**NO_ADDRESS, "country": fields.get("country")},
                 "email": fields.get("email"),
                 "name": None,
                 "phone": None,

@@ -3,6 +3,7 @@
 from sandbox.stripe.objects.prices import PRODUCT_DATA, RECURRING
 from sandbox.stripe.objects.subscription_form import TRIAL_SETTINGS
 from sandbox.stripe.parameters import (
+    AUTOMATIC_TAX,
     Choice,
     Currency,
     Email,
@@ -84,13 +85,16 @@ SUBSCRIPTION_DATA = Fields(
 CREATABLE: dict[str, Kind] = {
     "adaptive_pricing": NEVER,
     "allow_promotion_codes": Only(Flag(), False),
-    "automatic_tax": Fields({"enabled": Only(Flag(), False), **not_done("liability")}, required=("enabled",)),
-    "billing_address_collection": Choice("auto", not_done=("required",)),
+    "automatic_tax": AUTOMATIC_TAX,
+    "billing_address_collection": Choice("auto", "required"),
     "cancel_url": Url(),
     "client_reference_id": Text(max_length=200),
     "customer": Text(),
     "customer_creation": Choice("always", "if_required"),
     "customer_email": Email(),
+    "customer_update": Fields(
+        {"address": Choice("auto", "never"), "name": Choice("auto", "never"), **not_done("shipping")}
+    ),
     "expires_at": Integer(),
     "invoice_creation": Fields({"enabled": Only(Flag(), False), **not_done("invoice_data")}, required=("enabled",)),
     "line_items": ListOf(LINE_ITEM, max_items=20),
@@ -105,14 +109,17 @@ CREATABLE: dict[str, Kind] = {
     "submit_type": Choice("auto", "book", "donate", "pay", "subscribe"),
     "subscription_data": SUBSCRIPTION_DATA,
     "success_url": Url(),
+    "tax_id_collection": Fields(
+        {"enabled": Flag(), "required": Choice("if_supported", "never")}, required=("enabled",)
+    ),
     "ui_mode": Choice("hosted_page", not_done=("elements", "embedded_page", "form")),
     **not_done(
         "after_expiration branding_settings consent_collection custom_fields custom_text customer_account "
-        "customer_update discounts excluded_payment_method_types integration_identifier managed_payments "
+        "discounts excluded_payment_method_types integration_identifier managed_payments "
         "name_collection optional_items origin_context payment_method_collection payment_method_configuration "
         "payment_method_data payment_method_options payment_method_types permissions phone_number_collection "
         "redirect_on_completion return_url saved_payment_method_options shipping_address_collection "
-        "shipping_options tax_id_collection wallet_options"
+        "shipping_options wallet_options"
     ),
 }
 BLANK_SESSION: Json = {

@@ -6,6 +6,7 @@ from sandbox.stripe.errors import NotDoneError, StripeError
 from sandbox.stripe.objects.amounts import amount_of
 from sandbox.stripe.objects.prices import new_price
 from sandbox.stripe.objects.products import new_product
+from sandbox.stripe.objects.tax_rates import behaviour_of, percent_of, tax_minor
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work, new_id, visible
 
@@ -23,6 +24,32 @@ def new_items(work: Work, params: list[dict[str, Any]], *, mode: str) -> list[Js
 
 def total_minor(items: list[Json]) -> int:
     return sum(int(item["amount_total"]) for item in items)
+
+
+def taxed(work: Work, items: list[Json], *, is_taxed: bool, country: str | None) -> Json:
+    """The session's sums; what is computed for a buyer whose country is not known yet comes when they say it."""
+    percent = percent_of(work, country) if is_taxed and country else 0
+    for item in items:
+        behaviour = "exclusive"
+        if is_taxed:
+            told = work.get("price", item["price"]["id"])["tax_behavior"]
+            behaviour = behaviour_of(work, told, currency=item["currency"])
+        tax = tax_minor(item["amount_subtotal"], percent=percent, behaviour=behaviour)
+        on_top = tax if behaviour == "exclusive" else 0
+        item |= {"amount_tax": tax, "amount_total": item["amount_subtotal"] + on_top}
+    status = None if not is_taxed else "complete" if country else "requires_location_inputs"
+    amount_tax = sum(int(item["amount_tax"]) for item in items)
+    return {
+        "amount_subtotal": sum(int(item["amount_subtotal"]) for item in items) if items else None,
+        "amount_total": total_minor(items) if items else None,
+        "automatic_tax": {
+            "enabled": is_taxed,
+            "liability": {"type": "self"} if is_taxed else None,
+            "provider": "stripe" if is_taxed else None,
+            "status": status,
+        },
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": amount_tax},
+    }
 
 
 def _item(work: Work, entry: dict[str, Any], *, name: str) -> Json:

@@ -3,16 +3,18 @@
 from sandbox.stripe.errors import ParameterError, StripeError
 from sandbox.stripe.expansion import list_of
 from sandbox.stripe.objects.cards import AUTHENTICATION, DECLINES, SUCCEEDED, TEST_METHODS, TestMethod
-from sandbox.stripe.objects.customers import new_customer
+from sandbox.stripe.objects.customers import ADDRESS_LINES, new_customer
 from sandbox.stripe.objects.cycles import after_collection
 from sandbox.stripe.objects.intents import attempt_payment, new_intent, outcome_of
 from sandbox.stripe.objects.invoices import collect_invoice
 from sandbox.stripe.objects.metadata import fresh
 from sandbox.stripe.objects.payment_methods import attached, new_method
 from sandbox.stripe.objects.session_form import BLANK_SESSION, CREATABLE
-from sandbox.stripe.objects.session_items import new_items, total_minor
+from sandbox.stripe.objects.session_items import new_items, taxed
+from sandbox.stripe.objects.session_taxes import check_taxes
 from sandbox.stripe.objects.setup_intents import fail_setup, new_setup, succeed_setup
 from sandbox.stripe.objects.subscriptions import Wanted, begin_subscription
+from sandbox.stripe.objects.tax_rates import country_of
 from sandbox.stripe.parameters import EXPAND, Choice, Fields, Integer, Text, not_done
 from sandbox.stripe.routing import Params, Route, create, listing, retrieve
 from sandbox.stripe.store import Json
@@ -30,25 +32,35 @@ def create_session(work: Work, ident: str, params: Params) -> Json:
     _check_buyer(work, params)
     items = _items(work, params, mode=mode)
     _check_mode_data(params)
+    check_taxes(work, params)
     session_id = new_id("cs_test", 58)
     return work.insert(
         {
             **BLANK_SESSION,
             **_told(params, mode=mode),
             "id": session_id,
-            "amount_subtotal": total_minor(items) if items else None,
-            "amount_total": total_minor(items) if items else None,
+            **taxed(work, items, is_taxed=_is_taxed(params), country=_country(work, params.get("customer"))),
+            "billing_address_collection": params.get("billing_address_collection"),
             "created": work.now,
             "currency": items[0]["currency"] if items else params.get("currency"),
             "customer_details": _details(_known_email(work, params)),
             "expires_at": _expires_at(work, params),
             "url": f"{work.base_url}/pay/{session_id}",
+            "_collects_address": params.get("customer_update", {}).get("address") == "auto",
             "_intent": params.get("payment_intent_data", {}),
             "_setup": params.get("setup_intent_data", {}),
             "_line_items": items,
             "_subscription": params.get("subscription_data", {}),
         }
     )
+
+
+def _is_taxed(params: Params) -> bool:
+    return bool(params.get("automatic_tax", {}).get("enabled"))
+
+
+def _country(work: Work, customer_id: str | None) -> str | None:
+    return country_of(work.get("customer", customer_id)) if customer_id else None
 
 
 def _items(work: Work, params: Params, *, mode: str) -> list[Json]:
@@ -111,9 +123,30 @@ def _details(email: str | None) -> Json | None:
     return {**dict.fromkeys(unknown), "email": email, "tax_exempt": "none", "tax_ids": []}
 
 
-def pay_session(work: Work, session: Json, *, card: str, email: str | None = None) -> Json:
+def _located(work: Work, session: Json, *, country: str | None) -> str | None:
+    """Where the buyer is: as they say now, else as is known. The sums are made anew for it."""
+    if not session["automatic_tax"]["enabled"]:
+        return country
+    found = country or _country(work, session["customer"])
+    if found is None:
+        raise StripeError("The buyer must say in which country they are.", code="customer_tax_location_invalid")
+    items = session["_line_items"]
+    work.change(session, None, **taxed(work, items, is_taxed=True, country=found), _line_items=items)
+    return found
+
+
+def _keep_country(work: Work, session: Json, customer_id: str | None, *, country: str | None) -> None:
+    if country is None or customer_id is None or not (session["_collects_address"] or session["customer"] is None):
+        return
+    customer = work.get("customer", customer_id)
+    address = {**dict.fromkeys(ADDRESS_LINES), **(customer["address"] or {}), "country": country}
+    work.change(customer, "customer.updated", address=address)
+
+
+def pay_session(work: Work, session: Json, *, card: str, email: str | None = None, country: str | None = None) -> Json:
     """The buyer presses the button: what follows is what this test payment method brings about."""
     _check_open(work, session)
+    located = _located(work, session, country=country)
     known = (session["customer_details"] or {}).get("email")
     buyer = known or email or GUEST
     told = TEST_METHODS[card]
@@ -121,7 +154,8 @@ def pay_session(work: Work, session: Json, *, card: str, email: str | None = Non
         return _decline(work, session, told=told, email=buyer)
     customer_id = _customer_id(work, session, email=buyer)
     changes = {"customer": customer_id, "customer_details": _details(buyer)}
-    method = new_method(work, told, email=buyer)
+    _keep_country(work, session, customer_id, country=located)
+    method = new_method(work, told, email=buyer, country=located)
     bought = BUYING[session["mode"]](work, {**session, **changes}, method)
     paid = {"payment_status": "no_payment_required"} if session["mode"] == "setup" else {"payment_status": "paid"}
     work.change(session, None, **changes, **{**paid, **bought}, status="complete", url=None)
@@ -173,6 +207,7 @@ def _subscribe(work: Work, session: Json, method: Json) -> Json:
         method_id=method["id"],
         trial_end=work.now + days * DAY_S if days else None,
         trial_settings=told.get("trial_settings"),
+        automatic_tax=session["automatic_tax"]["enabled"],
     )
     subscription, invoice = begin_subscription(work, wanted)
     if invoice["status"] == "open":

@@ -7,7 +7,9 @@ from sandbox.stripe.objects.invoices import collect_invoice, finalise_invoice, n
 from sandbox.stripe.objects.metadata import merged
 from sandbox.stripe.objects.payment_methods import referenced_method
 from sandbox.stripe.objects.proration import keep_prorations, prorations
+from sandbox.stripe.objects.subscription_form import BLANK
 from sandbox.stripe.objects.subscription_items import changed_items, period_end
+from sandbox.stripe.objects.tax_rates import ENABLED, check_located
 from sandbox.stripe.routing import Params
 from sandbox.stripe.store import Json
 from sandbox.stripe.work import Work
@@ -27,6 +29,8 @@ def update_subscription(work: Work, ident: str, params: Params) -> Json:
 
 def _plain(work: Work, subscription: Json, params: Params) -> Params:
     changes: Params = {name: params[name] for name in ("description", "trial_settings") if name in params}
+    if "automatic_tax" in params:
+        changes["automatic_tax"] = _automatic_tax(work, subscription, wanted=params["automatic_tax"]["enabled"])
     if "metadata" in params:
         changes["metadata"] = merged(subscription["metadata"], params["metadata"])
     if "pause_collection" in params:
@@ -39,6 +43,13 @@ def _plain(work: Work, subscription: Json, params: Params) -> Params:
             raise StripeError(message, code="resource_missing", param="default_payment_method")
         changes["default_payment_method"] = method["id"]
     return changes | _ending(work, subscription, params)
+
+
+def _automatic_tax(work: Work, subscription: Json, *, wanted: bool) -> Json:
+    if not wanted:
+        return dict(BLANK["automatic_tax"])
+    check_located(work.get("customer", subscription["customer"]))
+    return ENABLED
 
 
 def _ending(work: Work, subscription: Json, params: Params) -> Params:

@@ -1,6 +1,19 @@
 """What a subscription accepts, and what in it never differs here."""
 
-from sandbox.stripe.parameters import Choice, Fields, Flag, Integer, Kind, ListOf, Metadata, Only, Text, Word, not_done
+from sandbox.stripe.parameters import (
+    AUTOMATIC_TAX,
+    Choice,
+    Fields,
+    Flag,
+    Integer,
+    Kind,
+    ListOf,
+    Metadata,
+    Only,
+    Text,
+    Word,
+    not_done,
+)
 from sandbox.stripe.store import Json
 
 REASONS = (
@@ -26,7 +39,7 @@ TRIAL_SETTINGS = Fields(
     required=("end_behavior",),
 )
 SHARED: dict[str, Kind] = {
-    "automatic_tax": Fields({"enabled": Only(Flag(), False), **not_done("liability")}, required=("enabled",)),
+    "automatic_tax": AUTOMATIC_TAX,
     "cancel_at": Word(Integer(), "", not_done=("max_billed_until", "max_period_end", "min_period_end")),
     "cancel_at_period_end": Flag(),
     "collection_method": Choice("charge_automatically", not_done=("send_invoice",)),

@@ -26,6 +26,7 @@ from sandbox.stripe.objects.subscription_items import (
     new_item,
     period_end,
 )
+from sandbox.stripe.objects.tax_rates import ENABLED, check_located
 from sandbox.stripe.parameters import EXPAND, Choice, Fields, Kind, Text, not_done
 from sandbox.stripe.routing import Params, Route, create, listing, retrieve
 from sandbox.stripe.store import Json
@@ -53,6 +54,7 @@ class Wanted:
     method_id: str | None = None
     trial_end: int | None = None
     trial_settings: Json | None = None
+    automatic_tax: bool = False
 
 
 def begin_subscription(work: Work, wanted: Wanted) -> tuple[Json, Json]:
@@ -74,6 +76,7 @@ def begin_subscription(work: Work, wanted: Wanted) -> tuple[Json, Json]:
         {
             **BLANK,
             "id": ident,
+            "automatic_tax": ENABLED if wanted.automatic_tax else BLANK["automatic_tax"],
             "billing_cycle_anchor": anchor,
             "created": work.now,
             "currency": wanted.items[0][0]["currency"],
@@ -113,6 +116,9 @@ def begin_subscription(work: Work, wanted: Wanted) -> tuple[Json, Json]:
 
 def create_subscription(work: Work, ident: str, params: Params) -> Json:
     customer = work.referenced("customer", params["customer"], param="customer")
+    is_taxed = params.get("automatic_tax", {}).get("enabled", False)
+    if is_taxed:
+        check_located(customer)
     wanted = Wanted(
         customer=customer,
         items=_items(work, params.get("items", [])),
@@ -121,6 +127,7 @@ def create_subscription(work: Work, ident: str, params: Params) -> Json:
         method_id=_method_id(work, customer, params),
         trial_end=_trial_end(work, params),
         trial_settings=params.get("trial_settings"),
+        automatic_tax=is_taxed,
     )
     subscription, invoice = begin_subscription(work, wanted)
     ends: Params = {name: params[name] for name in ("cancel_at_period_end", "cancel_at") if name in params}
