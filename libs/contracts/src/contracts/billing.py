@@ -7,7 +7,7 @@ from pydantic import AwareDatetime
 
 from contracts.event import Event, IntString, Part
 from contracts.money import BasisPoints, Currency, Unit
-from contracts.terms import Limits, SoftLimit, Terms
+from contracts.terms import Limits, PaymentProblem, SoftLimit, Terms
 
 SubscriptionStatus = Literal[
     "incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "canceled", "paused"
@@ -61,7 +61,10 @@ class PlanPublished(Event):
 
 
 class AccountSettingsChanged(Event):
-    """What an account and the operator have set about its money; absent paths are closed."""
+    """What an account and the operator have set about its money; absent paths are closed.
+
+    `payment_problem` is there while a payment was declined, or waits for its customer, and none has gone through since.
+    """
 
     type: ClassVar[str] = "billing.account-settings-changed.v1"
 
@@ -71,6 +74,7 @@ class AccountSettingsChanged(Event):
     auto_top_up_below_nano: IntString | None = None
     has_payment_method: bool = False
     open_paths: tuple[str, ...] = ()
+    payment_problem: PaymentProblem | None = None
 
 
 class SubscriptionChanged(Event):
@@ -103,7 +107,7 @@ class PaymentSettled(Event):
     """Stripe confirmed the money; the amounts are final. Keyed by account.
 
     A bundle grants `grant_amount` for `valid_days` (None: no expiry); a subscription's payment grants it
-    for the period.
+    for the period. `tax_minor` was paid beside `paid_minor`: it is the tax office's, and nobody's revenue.
     """
 
     type: ClassVar[str] = "billing.payment-settled.v1"
@@ -123,6 +127,7 @@ class PaymentSettled(Event):
     valid_days: int | None = None
     period_start: AwareDatetime | None = None
     period_end: AwareDatetime | None = None
+    tax_minor: IntString = 0
 
 
 class PaymentFailed(Event):
@@ -161,6 +166,7 @@ class PaymentReversed(Event):
     """Money of a settled payment went back, or came back: the ledger follows in units granted (money.md 23).
 
     `reversal_id` names the refund or dispute; a dispute that is won inverts what its opening took, exactly.
+    `paid_minor` is the whole payment; `tax_minor` of it went back beside `reversed_minor`.
     """
 
     type: ClassVar[str] = "billing.payment-reversed.v1"
@@ -172,3 +178,4 @@ class PaymentReversed(Event):
     reversed_minor: IntString
     paid_minor: IntString
     currency: Currency
+    tax_minor: IntString = 0

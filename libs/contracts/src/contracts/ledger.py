@@ -7,7 +7,7 @@ from pydantic import AwareDatetime
 
 from contracts.event import Event, IntString, Part
 from contracts.money import AccountState, BasisPoints, Currency, Unit
-from contracts.terms import BudgetState, Limits, Terms
+from contracts.terms import BudgetState, Limits, PaymentProblem, Terms
 
 __all__ = ["Limits"]
 
@@ -71,6 +71,7 @@ class BalanceChanged(Event):
     terms: Terms = Terms()
     budgets: tuple[BudgetState, ...] = ()
     armed: tuple[Armed, ...] = ()
+    payment_problem: PaymentProblem | None = None
 
 
 class ThresholdCrossed(Event):

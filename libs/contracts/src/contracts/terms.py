@@ -27,6 +27,14 @@ class Limits(Part):
     max_price_nano: IntString | None = None
 
 
+class PaymentProblem(Part):
+    """Why nothing can be charged at the moment, in Stripe's word, and by what its owner recognises the card."""
+
+    reason: str
+    card_brand: str | None = None
+    card_last4: str | None = None
+
+
 class TokenWeight(Part):
     """How many hundredths of a plan token one token of a class and model counts; None is every model or class.
 

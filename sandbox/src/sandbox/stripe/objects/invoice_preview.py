@@ -50,7 +50,7 @@ def preview_invoice(work: Work, ident: str, params: Params) -> Json:
         billed_now = True
     elif not billed_now and not subscription["cancel_at_period_end"]:
         lines += _next_period(work, subscription, after)
-    told: Json = params.get("automatic_tax", subscription["automatic_tax"])
+    told = params.get("automatic_tax") or subscription["automatic_tax"]
     return _preview(work, customer, subscription, lines=lines, billed_now=billed_now, is_taxed=bool(told["enabled"]))
 
 
