@@ -11,7 +11,7 @@ from paying import PER_1K, NewAccount, billed, charge_of, keep_house, moved, set
 from contracts.auth import MemberChanged, ProjectChanged
 from contracts.gateway import Allocation
 from contracts.money import Unit
-from contracts.terms import Budget, OverageTerms, Terms, TokenWeight
+from contracts.terms import Budget, OverageTerms, PaymentProblem, Terms, TokenWeight
 from kit.clock import ManualClock
 from ledger.domain.thresholds import Levels
 from ledger.service.accounts import Accounts
@@ -95,6 +95,22 @@ async def test_without_a_ceiling_overage_is_what_the_plan_costs_if_it_can_be_pai
     await ledger.deliver(settings(make, account_id, version=1, overage_ceiling_nano=0))
 
     assert (await ledger.snapshots(account_id))[-1]["overage_room_nano"] == str(10 * CREDIT), "older settings"
+
+
+async def test_gateways_hear_why_nothing_can_be_charged_until_something_can(
+    ledger: Ledger, make: Factory, account: NewAccount, plan_id: str
+) -> None:
+    account_id = await subscribed(ledger, make, account, billed(make, plan_id))
+    problem = PaymentProblem(reason="insufficient_funds", card_brand="visa", card_last4="0341")
+    assert (await ledger.snapshots(account_id))[-1]["payment_problem"] is None
+
+    await ledger.deliver(settings(make, account_id, version=2, payment_problem=problem))
+    await ledger.deliver(settings(make, account_id, version=1))
+    declined = (await ledger.snapshots(account_id))[-1]
+    await ledger.deliver(settings(make, account_id, version=3))
+
+    assert declined["payment_problem"] == problem.model_dump(), "older settings change nothing"
+    assert (await ledger.snapshots(account_id))[-1]["payment_problem"] is None
 
 
 async def test_an_hour_of_overage_is_announced_once_it_is_over_and_late_calls_take_the_next_sequence(

@@ -42,6 +42,7 @@ class Account:
     due_at: datetime | None = None
     head: bytes | None = None
     frozen: bool = False
+    payment_problem: str | None = None
 
     @property
     def standing(self) -> AccountState:

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
+
 from contracts.billing import PlanPublished
 from contracts.event import encode_fields
 from contracts.ledger import BalanceChanged, Limits
@@ -102,6 +104,7 @@ def snapshot(
         "terms": counting,
         "budgets": [budget.state(now) for budget in budgets],
         "armed": _armed(account, terms),
+        "payment_problem": None if account.payment_problem is None else orjson.loads(account.payment_problem),
     }
 
 

@@ -28,6 +28,7 @@ _STANDING = (
     "settings_version",
     "overage_ceiling_nano",
     "has_payment_method",
+    "payment_problem",
     "frozen",
 )
 """What seldom changes."""

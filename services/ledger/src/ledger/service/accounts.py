@@ -77,6 +77,7 @@ class Accounts:
             return
         account.settings_version = event.version
         account.overage_ceiling_nano, account.has_payment_method = ceiling_nano, event.has_payment_method
+        account.payment_problem = event.payment_problem.model_dump_json() if event.payment_problem else None
         await self._save_standing(session, book)
 
     async def set_markup(self, session: AsyncSession, account_id: UUID, markup_bps: int | None) -> None:

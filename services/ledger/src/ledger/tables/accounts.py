@@ -56,6 +56,7 @@ account: Final = Table(
     Column("settings_version", BigInteger, nullable=False, server_default="0"),
     Column("overage_ceiling_nano", BigInteger),
     Column("has_payment_method", Boolean, nullable=False, server_default="false"),
+    Column("payment_problem", Text, comment="why billing can charge nothing, as JSON; None: it can, or never tried"),
     Column("period_start", Instant, comment="the running period, and below what was used in it"),
     Column("period_end", Instant),
     Column("period_calls", BigInteger, nullable=False, server_default="0"),
