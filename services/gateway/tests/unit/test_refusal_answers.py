@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from contracts.gateway import RefusalReason
-from contracts.terms import Limits
+from contracts.terms import Limits, PaymentProblem
 from gateway.admission.types import Amounts, Left, LimitState, Rate, Refused
 from gateway.errors import ModelApiError
 from gateway.identity.flood import TooManyRequestsError
@@ -105,6 +105,60 @@ def test_credits_gone_names_what_is_left_what_is_needed_and_when_it_renews():
     assert error.headers["faregate-balance"] == "0.25"
     assert error.headers["anthropic-ratelimit-unified-status"] == "rejected"
     assert error.headers["anthropic-ratelimit-unified-reset"] == str(int(RESET.timestamp()))
+
+
+VISA = PaymentProblem(reason="insufficient_funds", card_brand="visa", card_last4="0341")
+
+
+def declined(problem: PaymentProblem, *, who=None, resets_at=None):
+    return refusal(
+        refused("credit", resets_at=resets_at), caller=who or caller(), model="m", upgrade_url=UPGRADE, problem=problem
+    )
+
+
+def test_credits_gone_because_a_card_was_declined_names_the_card_the_reason_and_where_to_settle_it():
+    error = declined(VISA, resets_at=RESET)
+    assert error.message == (
+        "Your credits do not cover this call: it needs up to 1.5 credits, and 0.25 credits are left. "
+        "The last payment did not go through: the Visa card ending in 0341 was declined (insufficient funds). "
+        f"Settle it at {UPGRADE}"
+    )
+    named = {"reason": "insufficient_funds", "card_brand": "visa", "card_last4": "0341"}
+    assert told(error)["payment_problem"] == told(error)["details"]["payment_problem"] == named
+
+
+def test_a_payment_that_the_bank_wants_confirmed_is_not_called_declined():
+    message = declined(PaymentProblem(reason="authentication_required", card_brand="visa", card_last4="3184")).message
+    assert "The bank wants the last payment with the Visa card ending in 3184 to be confirmed" in message
+    assert "declined" not in message
+
+
+@pytest.mark.parametrize(
+    ("problem", "sentence"),
+    [
+        (PaymentProblem(reason="do_not_honor"), "this account's card was declined (the bank gave no reason)"),
+        (PaymentProblem(reason="some_new_word"), "this account's card was declined (some new word)"),
+        (
+            PaymentProblem(reason="expired_card", card_brand="amex", card_last4="0005"),
+            "the Amex card ending in 0005 was declined (it has expired)",
+        ),
+        (PaymentProblem(reason="lost_card", card_last4="1"), "the card ending in 1 was declined (the bank does not"),
+    ],
+)
+def test_a_decline_is_told_in_words_whatever_is_known_of_the_card(problem, sentence):
+    assert sentence in declined(problem).message
+
+
+def test_who_may_not_read_the_balance_hears_what_happened_and_not_of_the_card():
+    error = declined(VISA, who=caller("user"))
+    assert "this account's card was declined (insufficient funds)" in error.message
+    assert "0341" not in str(told(error))
+    assert told(error)["payment_problem"] == {"reason": "insufficient_funds"}
+
+
+def test_a_declined_card_is_no_part_of_other_refusals():
+    error = refusal(refused("concurrency"), caller=caller(), model="m", upgrade_url=UPGRADE, problem=VISA)
+    assert "0341" not in str(told(error))
 
 
 def test_credits_that_never_renew_name_no_time():

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import orjson
 
 from contracts.ledger import BalanceChanged
-from contracts.terms import Limits, Terms
+from contracts.terms import Limits, PaymentProblem, Terms
 from rating.plan_tokens import PlanWeights, Weight, overage_of
 
 DIGEST_LENGTH: Final = 16
@@ -30,6 +30,7 @@ class AccountTerms:
     markups: dict[str, int]
     quoted_plan: str
     is_limited: bool
+    payment_problem: PaymentProblem | None = None
 
     @classmethod
     def of(cls, event: BalanceChanged) -> Self:
@@ -40,7 +41,7 @@ class AccountTerms:
         """Read what `encode` wrote."""
         found: dict[str, Any] = orjson.loads(encoded)
         terms, limits = Terms.model_validate(found["terms"]), Limits.model_validate(found["limits"])
-        models = found["models"]
+        models, problem = found["models"], found.get("payment_problem")
         return cls(
             digest=digest_of(encoded),
             plan_id=found["plan_id"],
@@ -54,6 +55,7 @@ class AccountTerms:
             markups={one.model: one.markup_bps for one in terms.model_markups},
             quoted_plan=quoted_plan(found["plan_id"]),
             is_limited=limits != Limits(),
+            payment_problem=None if problem is None else PaymentProblem.model_validate(problem),
         )
 
     def markup_for(self, model: str) -> int:
@@ -66,19 +68,19 @@ class AccountTerms:
 
 
 def encode(event: BalanceChanged) -> bytes:
-    """Everything that decides prices and limits, the same bytes for the same decisions."""
-    return orjson.dumps(
-        {
-            "plan_id": event.plan_id,
-            "plan_version": event.plan_version,
-            "markup_bps": event.markup_bps,
-            "models": None if event.models is None else sorted(event.models),
-            "limits": event.limits.model_dump(mode="json"),
-            "terms": event.terms.model_dump(mode="json"),
-            "admission": event.admission,
-        },
-        option=orjson.OPT_SORT_KEYS,
-    )
+    """Everything that decides prices, limits and what a refusal says; the same bytes for the same decisions."""
+    fields = {
+        "plan_id": event.plan_id,
+        "plan_version": event.plan_version,
+        "markup_bps": event.markup_bps,
+        "models": None if event.models is None else sorted(event.models),
+        "limits": event.limits.model_dump(mode="json"),
+        "terms": event.terms.model_dump(mode="json"),
+        "admission": event.admission,
+    }
+    if event.payment_problem is not None:
+        fields["payment_problem"] = event.payment_problem.model_dump(mode="json")
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 def digest_of(encoded: bytes) -> str:

@@ -265,6 +265,7 @@ class PaidRoute:
             model=order.ask.model,
             upgrade_url=self._parts.upgrade_url,
             limits=order.terms.limits,
+            problem=order.terms.payment_problem,
             kind=self._surface.kind,
             now_s=self._parts.call.clock.now().timestamp(),
         )

@@ -9,11 +9,12 @@ from datetime import datetime
 from math import ceil
 from typing import Any, Final
 
-from contracts.terms import Limits
+from contracts.terms import Limits, PaymentProblem
 from gateway.admission.types import Rate, Refused
 from gateway.errors import ModelApiError, unavailable
 from gateway.surfaces.amount_text import credits_text, rfc3339, spoken
 from gateway.surfaces.limit_headers import LimitHeaders
+from gateway.surfaces.payment_words import what_happened
 from gateway.surfaces.types import Kind
 from kit.errors import DomainError, UnauthenticatedError
 from kit.tokens import Caller
@@ -47,14 +48,18 @@ def refusal(
     model: str,
     upgrade_url: str,
     limits: Limits | None = None,
+    problem: PaymentProblem | None = None,
     kind: Kind = "anthropic",
     now_s: float = 0.0,
 ) -> ModelApiError:
     """The answer to a call that admission refused; `limits` are the plan's, for messages that name them.
 
+    `problem` is why nothing can be charged: where credit is what is missing, the answer names the card and the reason.
+
     The state of the limits stands in the head as vendor `kind` writes it; `now_s` is the wall clock.
     """
-    error = _ANSWERS[refused.reason](_Told(refused, caller, model, upgrade_url=upgrade_url, limits=limits))
+    told = _Told(refused, caller, model, upgrade_url=upgrade_url, limits=limits, problem=problem)
+    error = _ANSWERS[refused.reason](told)
     for name, value in LimitHeaders().of_limits(refused.limits, kind=kind, now_s=now_s):
         error.headers.setdefault(name.decode(), value.decode())
     return error
@@ -84,16 +89,24 @@ def _helps(retry_after_s: int) -> str:
 class _Told:
     """A refusal, and to whom."""
 
-    __slots__ = ("caller", "limits", "model", "refused", "upgrade_url")
+    __slots__ = ("caller", "limits", "model", "problem", "refused", "upgrade_url")
 
     def __init__(
-        self, refused: Refused, caller: Caller, model: str, *, upgrade_url: str, limits: Limits | None
+        self,
+        refused: Refused,
+        caller: Caller,
+        model: str,
+        *,
+        upgrade_url: str,
+        limits: Limits | None,
+        problem: PaymentProblem | None,
     ) -> None:
         self.refused = refused
         self.caller = caller
         self.model = model
         self.upgrade_url = upgrade_url
         self.limits = limits or Limits()
+        self.problem = problem
 
     @property
     def retry_after_s(self) -> int:
@@ -118,19 +131,27 @@ def _out_of_credit(told: _Told) -> ModelApiError:
     required = credits_text(refused.required.credit_nano)
     balance = credits_text(refused.left.credit_nano) if may_read_balance(told.caller) else None
     left = "" if balance is None else f", and {balance} credits are left"
+    problem = told.problem
+    if problem is not None and balance is None:
+        # Whoever may not read the balance is told what happened, not with which card.
+        problem = PaymentProblem(reason=problem.reason)
     # Not "balance is too low": Claude Code answers to those words with a text of its own and drops the rest.
     message = f"Your credits do not cover this call: it needs up to {required} credits{left}."
-    if told.renewed_at is not None:
+    if problem is not None:
+        message += f" {what_happened(problem)}"
+    elif told.renewed_at is not None:
         message += f" Your plan's allowance renews on {spoken(told.renewed_at)}."
+    way = "Settle it" if problem is not None else "Add credits or upgrade"
     error = ModelApiError(
         402,
-        f"{message} Add credits or upgrade at {told.upgrade_url}",
+        f"{message} {way} at {told.upgrade_url}",
         extra=told.details(
             "insufficient_credits",
             balance=balance,
             required=required,
             resets_at=_exact(told.renewed_at),
             upgrade_url=told.upgrade_url,
+            payment_problem=problem.model_dump(exclude_none=True) if problem is not None else None,
         ),
     )
     if balance is not None:

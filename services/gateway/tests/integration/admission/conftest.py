@@ -14,7 +14,7 @@ import pytest_asyncio
 from contracts.gateway import Allocation
 from contracts.ledger import Armed, BalanceChanged, Slice
 from contracts.money import Unit
-from contracts.terms import BudgetState, Limits, Terms
+from contracts.terms import BudgetState, Limits, PaymentProblem, Terms
 from gateway.admission import (
     Admission,
     AdmissionRequest,
@@ -51,6 +51,7 @@ class Books:
     terms: Terms = field(default_factory=Terms)
     budgets: tuple[BudgetState, ...] = ()
     armed: tuple[Armed, ...] = ()
+    payment_problem: PaymentProblem | None = None
     booked: set[UUID] = field(default_factory=set)
 
     def event(self, applied: Sequence[UUID] = ()) -> BalanceChanged:
@@ -72,6 +73,7 @@ class Books:
             terms=self.terms,
             budgets=self.budgets,
             armed=self.armed,
+            payment_problem=self.payment_problem,
         )
 
     def changed(self, **values: Any) -> BalanceChanged:

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.ledger import Armed
 from contracts.money import Unit
-from contracts.terms import Limits, ModelMarkup, NearLimit, OverageTerms, Terms, TokenWeight
+from contracts.terms import Limits, ModelMarkup, NearLimit, OverageTerms, PaymentProblem, Terms, TokenWeight
 from gateway.admission import AccountTerms, Admission, Amounts, Refused, Replan
 from gateway.admission.scripts import account_keys
 
@@ -105,6 +105,8 @@ async def test_a_request_made_by_other_terms_is_planned_anew(gateways, ledger, c
         {"terms": Terms(weights=(TokenWeight(hundredths=3),))},
         {"terms": Terms(model_markups=(ModelMarkup(model="claude-sonnet-5", markup_bps=77),))},
         {"plan_version": 3, "state": "open", "terms": Terms(elastic_step_tokens=5)},
+        {"payment_problem": PaymentProblem(reason="expired_card", card_brand="visa", card_last4="0069")},
+        {"payment_problem": None},
     ]
     for change in changes:
         await admission.apply_snapshot(books.changed(**change))
