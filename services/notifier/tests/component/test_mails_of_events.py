@@ -67,6 +67,18 @@ async def test_a_mail_says_what_happened_and_links_to_the_offers(
         assert "http://127.0.0.1:8080/billing/offers" in form
 
 
+async def test_a_failed_payments_mail_names_the_card_and_one_without_a_card_is_mailed_too(
+    notifier: Notifier, auth: StandInAuth, address: str
+) -> None:
+    account_id = auth.account(address)
+    carded = factories.payment_failed(account_id).model_copy(update={"card_brand": "visa", "card_last4": "0341"})
+
+    await notifier.deliver(carded, factories.payment_failed(account_id))
+    texts = [(await notifier.read(mail))["text"] for mail in await notifier.mails(address, count=2)]
+
+    assert sorted("Visa ending in 0341" in text for text in texts) == [False, True]
+
+
 @pytest.mark.parametrize("reason", ["authentication_required", "card_declined"])
 async def test_a_mail_about_a_payment_leads_to_that_payment_and_its_link_is_in_no_row(
     notifier: Notifier, auth: StandInAuth, address: str, reason: str

@@ -114,6 +114,22 @@ def test_every_reversal_is_told_in_words(reversal: str) -> None:
     assert mail.subject
 
 
+@pytest.mark.parametrize("kind", ["payment-failed", "payment-action"])
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Visa ending in 0341"), ("de", "Visa mit den letzten Ziffern 0341")]
+)
+def test_a_payment_that_did_not_go_through_names_its_card_where_it_is_known(
+    kind: str, language: str, words: str
+) -> None:
+    known = RENDERER.render(kind, SAMPLES[kind], locale=language)
+    unknown = RENDERER.render(kind, SAMPLES[kind] | {"card_brand": None, "card_last4": None}, locale=language)
+
+    for form in (known.text, known.html):
+        assert words in form
+    assert "Visa" not in unknown.text
+    assert ("ending in" in unknown.text, "Ziffern" in unknown.text) == (False, False)
+
+
 def test_a_kind_or_a_value_that_is_missing_is_refused_with_the_reason() -> None:
     with pytest.raises(PermanentError, match="no template"):
         RENDERER.render("base", {})

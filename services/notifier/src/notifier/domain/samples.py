@@ -8,6 +8,7 @@ from notifier.domain.kinds import KINDS, Audience
 
 _CREDIT: Final = {"unit": "credit", "base": 50_000_000_000, "available": 4_812_500_000, "at": None, "level": "empty"}
 _PAYMENT: Final = {"payment_kind": "bundle", "offer": "credits-10", "currency": "usd"}
+_CARD: Final = {"card_brand": "visa", "card_last4": "0341"}
 _WINDOW: Final = {"window_start": "2026-11-20T00:00:00+00:00", "window_end": "2026-11-21T00:00:00+00:00"}
 _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "credit-low-25": _CREDIT,
@@ -33,8 +34,8 @@ _VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
         "valid_days": 365,
         "period_end": None,
     },
-    "payment-failed": {**_PAYMENT, "amount_minor": 2900, "reason": "insufficient_funds"},
-    "payment-action": {**_PAYMENT, "amount_minor": 2900, "reason": "authentication_required"},
+    "payment-failed": {**_PAYMENT, **_CARD, "amount_minor": 2900, "reason": "insufficient_funds"},
+    "payment-action": {**_PAYMENT, **_CARD, "amount_minor": 2900, "reason": "authentication_required"},
     "payment-reversed": {"reversal": "refund", "reversed_minor": 500, "paid_minor": 1000, "currency": "usd"},
     "subscription-changed": {
         "plan": "pro",

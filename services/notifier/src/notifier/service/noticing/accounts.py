@@ -81,7 +81,7 @@ class Notices:
             offer=event.offer_id,
             unit=event.grant_unit,
             granted=event.grant_amount,
-            paid_minor=event.paid_minor,
+            paid_minor=event.paid_minor + event.tax_minor,
             currency=event.currency,
             valid_days=event.valid_days,
             period_end=event.period_end.isoformat() if event.period_end else None,
@@ -100,6 +100,7 @@ class Notices:
             amount_minor=event.amount_minor,
             currency=event.currency,
             reason=event.reason,
+            **({"card_brand": event.card_brand, "card_last4": event.card_last4} if event.card_last4 else {}),
         )
 
     async def queue_payment_reversed(self, session: AsyncSession, event: PaymentReversed) -> None:
@@ -109,7 +110,7 @@ class Notices:
             kind="payment-reversed",
             key=f"{event.reversal_id}:{event.kind}",
             reversal=event.kind,
-            reversed_minor=event.reversed_minor,
+            reversed_minor=event.reversed_minor + event.tax_minor,
             paid_minor=event.paid_minor,
             currency=event.currency,
         )
