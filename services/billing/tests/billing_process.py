@@ -1,11 +1,15 @@
-"""Billing as a process of its own, which can be killed."""
+"""Billing as a process of its own, which can be killed; once, or again and again."""
 
 import asyncio
+import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 
@@ -17,10 +21,63 @@ async def process(
     settings: BillingSettings, *, stripe_url: str, poll_s: float = 0
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """`python -m billing serve` on a free port."""
+    url, env = _environment(settings, stripe_url=stripe_url, poll_s=poll_s)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "billing", "serve", env={**os.environ, **env})
+    try:
+        await _answers(url)
+        yield child, url
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+
+@dataclass
+class Forks:
+    """A parent that starts billings: each is a process like any other, and its start costs a tenth of a second."""
+
+    parent: asyncio.subprocess.Process
+
+    @asynccontextmanager
+    async def process(
+        self, settings: BillingSettings, *, stripe_url: str, poll_s: float = 0
+    ) -> AsyncIterator[tuple[int, str]]:
+        """Its process id and address."""
+        url, env = _environment(settings, stripe_url=stripe_url, poll_s=poll_s)
+        pid = int(await self._asked(json.dumps(env)))
+        try:
+            await _answers(url)
+            yield pid, url
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            await self._asked(f"wait {pid}")
+
+    async def _asked(self, line: str) -> str:
+        assert self.parent.stdin is not None
+        assert self.parent.stdout is not None
+        self.parent.stdin.write(f"{line}\n".encode())
+        answer = await self.parent.stdout.readline()
+        assert answer, "the parent of the billings has ended"
+        return answer.decode().strip()
+
+
+@asynccontextmanager
+async def forks() -> AsyncIterator[Forks]:
+    program = str(Path(__file__).with_name("billing_forks.py"))
+    pipe = asyncio.subprocess.PIPE
+    parent = await asyncio.create_subprocess_exec(sys.executable, program, stdin=pipe, stdout=pipe)
+    try:
+        yield Forks(parent)
+    finally:
+        parent.kill()
+        await parent.wait()
+
+
+def _environment(settings: BillingSettings, *, stripe_url: str, poll_s: float) -> tuple[str, dict[str, str]]:
+    """The address of a billing on a free port, and what it is told."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     env = {
-        **os.environ,
         "FAREGATE_ENVIRONMENT": "sandbox",
         "FAREGATE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "FAREGATE_PUBLIC_URL": settings.public_url,
@@ -37,15 +94,7 @@ async def process(
     if settings.ledger_url is not None and settings.service_secret is not None:
         env["FAREGATE_LEDGER_URL"] = settings.ledger_url
         env["FAREGATE_BILLING_SERVICE_SECRET"] = settings.service_secret.get_secret_value()
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "billing", "serve", env=env)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        await _answers(url)
-        yield child, url
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
+    return f"http://127.0.0.1:{port}", env
 
 
 async def _answers(url: str) -> None:
