@@ -157,6 +157,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "/billing/overage": {"ceiling": "5"},
     "/billing/tax-ids": {"type": "eu_vat", "value": "DE123456789"},
     "/billing/auto-top-up": {"below": "5", "amount": "10", "daily_cap": "20", "monthly_cap": "100"},
+    "/billing/operator/tax": {"on": False, "reason": "a test"},
     "/billing/operator/paths/{path}": {"state": "open", "account_id": str(uuid4()), "reason": "a test"},
     "/v1/messages": CALL,
     "/v1/messages/count_tokens": {"model": MODEL, "messages": QUESTION},

@@ -102,6 +102,7 @@ OTHERS: Final[Mapping[tuple[str, str], str]] = {
     ("PUT", "/billing/overage"): "admin",
     **{("GET", f"/billing/operator/{name}"): OPERATOR for name in ("paths", "audit")},
     ("PUT", "/billing/operator/paths/{path}"): STEPPED_UP,
+    ("PUT", "/billing/operator/tax"): STEPPED_UP,
     # notifier
     **{("GET", f"/notifications{name}"): CALLER for name in ("", "/unread", "/stream", "/preferences", "/schedule")},
     ("POST", "/notifications/read"): CALLER,

@@ -28,6 +28,7 @@ from billing.service.once import Write
 from billing.service.paths import Paths
 from billing.service.pay_per_use import PayPerUse
 from billing.service.tax_ids import TaxIdDesk
+from billing.service.taxes import Taxes
 from billing.service.wallets import WalletDesk
 from contracts.auth import AccountCreated
 from kit.clock import ManualClock, SystemClock
@@ -73,6 +74,9 @@ class Counter:
     def wallets(self, transport: FaultyTransport | None = None) -> WalletDesk:
         return WalletDesk(self.database, self.stripe(transport).payments, clock=self.clock)
 
+    def taxes(self) -> Taxes:
+        return Taxes(self.database, self.stripe().taxes, self.clock)
+
     def tax_ids(self, transport: FaultyTransport | None = None) -> TaxIdDesk:
         return TaxIdDesk(self.database, self.stripe(transport))
 
@@ -81,7 +85,8 @@ class Counter:
             service="billing", secret="a-secret", auth_url=self.books.url, http=self.http, clock=self.clock
         )
         ledger = LedgerApi(self.books.url, http=self.http, tokens=tokens)
-        return Collecting(self.database, self.stripe(transport).payments, ledger, self.paths, self.clock)
+        stripe = self.stripe(transport)
+        return Collecting(self.database, stripe.payments, stripe.taxes, ledger, self.paths, self.clock)
 
     async def hear(self) -> None:
         """Apply everything that Stripe has to tell, however often it was told."""
@@ -106,7 +111,9 @@ class Counter:
         await self.buy(account_id, offer, currency=currency)
         return account_id
 
-    async def buy(self, account_id: UUID, offer: str | None, *, currency: str | None = None) -> None:
+    async def buy(
+        self, account_id: UUID, offer: str | None, *, currency: str | None = None, country: str | None = None
+    ) -> None:
         """Pay a checkout; all of it is applied."""
         order = Order(
             account_id=account_id,
@@ -118,7 +125,7 @@ class Counter:
             currency=currency,
         )
         opened = await CheckoutDesk(self.database, self.stripe(), paths=self.paths, clock=self.clock).open(order)
-        self.server.control(f"/sandbox/checkout/{opened.session_id}/pay")
+        self.server.control(f"/sandbox/checkout/{opened.session_id}/pay", {"country": country} if country else {})
         await self.hear()
 
     def write(self, account_id: UUID, route: str) -> Write:

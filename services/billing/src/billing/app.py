@@ -31,6 +31,7 @@ from billing.entrypoints.keeper import Keeper
 from billing.entrypoints.meter_reporter import MeterReporter
 from billing.entrypoints.poller import Poller, Sweeper
 from billing.entrypoints.publisher import CataloguePublisher
+from billing.entrypoints.tax_watch import watch_taxes
 from billing.entrypoints.webhook_worker import WebhookWorker
 from billing.service.changing import ChangeDesk
 from billing.service.checkout import CheckoutDesk
@@ -43,6 +44,7 @@ from billing.service.paths import Paths
 from billing.service.pay_per_use import PayPerUse
 from billing.service.standing import Standing
 from billing.service.tax_ids import TaxIdDesk
+from billing.service.taxes import Taxes
 from billing.service.top_ups import TopUps
 from billing.service.wallets import WalletDesk
 from billing.settings import BillingSettings
@@ -98,6 +100,8 @@ def create_app(settings: BillingSettings, *, keys: KeySource | None = None, grou
         "return_pages": ReturnPages(settings.public_url.rstrip("/")),
         "webhook_door": webhooks.WebhookDoor(settings.webhook_secrets, intake),
     }
+    taxes = state["taxes"]
+    service.background["taxes"] = lambda: watch_taxes(taxes)
     service.background["keeper"] = state["keeper"].run
     service.background["sweeper"] = Sweeper(database, stripe, clock=clock, wake=worker.wake).run
     giving_back = GivingBack(database, stripe.meters, clock)
@@ -112,11 +116,13 @@ def _desks(service: Service, stripe: StripeApi, settings: BillingSettings, *, me
     use = PayPerUse(paths, clock)
     payments = stripe.payments
     subscriptions = StripeSubscriptions(stripe.client)
-    collecting = Collecting(database, payments, _ledger(service, settings), paths, clock)
+    taxes = Taxes(database, stripe.taxes, clock)
+    collecting = Collecting(database, payments, stripe.taxes, _ledger(service, settings), paths, clock)
     return {
         "desk": CheckoutDesk(database, stripe, paths=paths, clock=clock),
         "change_desk": ChangeDesk(database, stripe, subscriptions, pay_per_use=use, metering=metering, clock=clock),
         "tax_ids": TaxIdDesk(database, stripe),
+        "taxes": taxes,
         "wallets": WalletDesk(database, payments, clock=clock),
         "confirming": Confirming(database, payments, links=_confirm_links(settings), clock=clock),
         "top_ups": TopUps(paths, clock),

@@ -16,6 +16,7 @@ from billing.app import create_app
 from billing.commands.mixes import fetch_mixes
 from billing.commands.pushing import add_commands
 from billing.commands.reconciling import add_reconcile
+from billing.commands.taxing import tax_cli
 from billing.domain.amounts import credit_text, money_text
 from billing.domain.offers import Terms
 from billing.domain.paths import Path as PaidPath
@@ -58,6 +59,7 @@ cli.add_typer(catalogue_cli, name="catalogue")
 cli.add_typer(webhooks_cli, name="webhooks")
 paths_cli = typer.Typer(help="Which ways of paying are open.", no_args_is_help=True)
 cli.add_typer(paths_cli, name="paths")
+cli.add_typer(tax_cli, name="tax")
 
 
 @asynccontextmanager

@@ -118,6 +118,18 @@ class TaxIdRefusedError(InvalidError):
     code = "tax_id_refused"
 
 
+class TaxesNotReadyError(ConflictError):
+    """Stripe would collect no taxes; the message names each thing that is missing."""
+
+    code = "taxes_not_ready"
+
+
+class TaxLocationError(DomainError):
+    """Stripe does not know where the customer is, so nobody knows which taxes are due."""
+
+    code = "tax_location_unknown"
+
+
 class UnknownPaymentError(NotFoundError):
     code = "unknown_payment"
 

@@ -35,6 +35,14 @@ OVERAGE_STRANDED: Final = Gauge(
 OVERAGE_GIVEN_BACK: Final = Counter(
     "faregate_billing_overage_credits_total", "Reductions of overage that were put on a customer's next invoice."
 )
+TAX_COLLECTS_NOTHING: Final = Gauge(
+    "faregate_billing_tax_collects_nothing",
+    "1 while taxes are switched on and Stripe, asked again, collects none.",
+    multiprocess_mode="livemax",
+)
+TAX_NOT_PLACED: Final = Counter(
+    "faregate_billing_tax_not_placed_total", "Payments made without taxes because nobody knows where the customer is."
+)
 OVERAGE_DIFFERED: Final = Counter(
     "faregate_billing_overage_differences_total", "Periods in which Stripe's meter did not have what we reported."
 )

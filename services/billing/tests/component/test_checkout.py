@@ -34,6 +34,7 @@ async def test_a_paid_bundle_is_settled_with_its_fee(billing, account):
         "valid_days": 365,
         "period_start": None,
         "period_end": None,
+        "tax_minor": "0",
     }
     page = (await billing.http.get("/billing/payments", headers=account.headers)).json()
     assert [(item["amount"], item["credits"], item["reversed"], item["status"]) for item in page["items"]] == [
@@ -229,6 +230,18 @@ async def test_offers_are_public_and_say_what_can_be_bought(billing):
         ("credits_25", "25.00", "25", True),
         ("top_up", "0.00", "0", True),
     ]
+
+
+async def test_a_browser_gets_the_offers_as_a_page_and_a_program_as_json(billing):
+    browser = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+    page = await billing.http.get("/billing/offers", headers=browser)
+    program = await billing.http.get("/billing/offers", headers={"accept": "application/json"})
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<code>credits_10</code>" in page.text
+    assert program.headers["content-type"] == "application/json"
+    assert page.headers["vary"] == program.headers["vary"] == "accept"
 
 
 async def test_the_success_page_trusts_nothing_in_its_address(billing):

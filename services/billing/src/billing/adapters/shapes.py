@@ -60,6 +60,7 @@ def session_of(body: Json) -> CheckoutSession:
         account_ref=body["client_reference_id"],
         metadata=dict(body["metadata"] or {}),
         total_minor=int(body["amount_total"] or 0),
+        tax_minor=int((body["total_details"] or {}).get("amount_tax") or 0),
         currency=body["currency"],
         expires_at=instant(body["expires_at"]),
         price_id=ident(lines[0]["price"]) if len(lines) == 1 else None,
@@ -157,6 +158,7 @@ def _line_of(line: Json) -> InvoiceLine:
     return InvoiceLine(
         price_id=ident(priced.get("price")),
         amount_minor=int(line["amount"]),
+        inside_minor=sum(int(tax["amount"]) for tax in line.get("taxes") or () if tax["tax_behavior"] == "inclusive"),
         period_start=instant(line["period"]["start"]),
         period_end=instant(line["period"]["end"]),
         quantity=int(line["quantity"] or 0),

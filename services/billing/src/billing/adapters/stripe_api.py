@@ -14,6 +14,7 @@ from billing.adapters.stripe_catalogue import StripeCatalogue
 from billing.adapters.stripe_errors import stripe_errors
 from billing.adapters.stripe_meters import StripeMeters
 from billing.adapters.stripe_payments import StripePayments
+from billing.adapters.stripe_taxes import StripeTaxes
 from billing.domain.offers import Purchase, Terms
 from billing.domain.states import (
     CheckoutSession,
@@ -44,6 +45,7 @@ class NewSession:
     success_url: str
     cancel_url: str
     trial_days: int | None = None
+    is_taxed: bool = False
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -71,6 +73,7 @@ class StripeApi:
         self.payments = StripePayments(self._client)
         self.catalogue = StripeCatalogue(self._client)
         self.meters = StripeMeters(self._client)
+        self.taxes = StripeTaxes(self._client)
 
     @property
     def client(self) -> stripe.StripeClient:
@@ -248,6 +251,8 @@ def _session_params(wanted: NewSession) -> dict[str, Any]:
         "cancel_url": wanted.cancel_url,
     }
     purchase = wanted.purchase
+    if wanted.is_taxed:
+        params |= _taxed(is_setup=purchase is None)
     if purchase is None:
         return {**params, "mode": "setup", "currency": "usd", "setup_intent_data": {"metadata": wanted.metadata}}
     carried: dict[str, Any] = {"metadata": wanted.metadata, "description": purchase.terms.spec.name}
@@ -260,6 +265,19 @@ def _session_params(wanted: NewSession) -> dict[str, Any]:
         # Stripe would otherwise show, and settle, another currency than the offer's.
         "adaptive_pricing": {"enabled": False},
         "subscription_data" if purchase.terms.is_plan else "payment_intent_data": carried,
+    }
+
+
+def _taxed(*, is_setup: bool) -> dict[str, Any]:
+    """Taxes need a place; while a card is set up Stripe computes none, but learns where it is billed to."""
+    asked = {"billing_address_collection": "required"}
+    if is_setup:
+        return asked
+    return {
+        **asked,
+        "automatic_tax": {"enabled": True},
+        "customer_update": {"address": "auto", "name": "auto"},
+        "tax_id_collection": {"enabled": True},
     }
 
 

@@ -1,6 +1,6 @@
 """Payments while nobody is there, and the ways to pay that Stripe keeps for a customer."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import stripe
@@ -29,20 +29,25 @@ class StripePayments:
         amount_minor: int,
         currency: str,
         description: str,
+        tax_calculation: str | None = None,
     ) -> str:
         """Ask for a payment; the id of Stripe's intent. Raises `CardDeclinedError`, which names it too."""
+        params: dict[str, Any] = {
+            "amount": amount_minor,
+            "currency": currency,
+            "customer": customer,
+            "payment_method": payment_method,
+            "off_session": True,
+            "confirm": True,
+            "description": description,
+            "metadata": {"attempt_id": str(attempt_id)},
+        }
+        if tax_calculation is not None:
+            # So that Stripe counts it among the taxes that it reports.
+            params["hooks"] = {"inputs": {"tax": {"calculation": tax_calculation}}}
         with stripe_errors():
             intent = await self._client.v1.payment_intents.create_async(
-                params={
-                    "amount": amount_minor,
-                    "currency": currency,
-                    "customer": customer,
-                    "payment_method": payment_method,
-                    "off_session": True,
-                    "confirm": True,
-                    "description": description,
-                    "metadata": {"attempt_id": str(attempt_id)},
-                },
+                params=params,  # type: ignore[arg-type]  # its shape depends on the taxes
                 options={"idempotency_key": f"attempt-{attempt_id}"},
             )
         return str(intent.id)
@@ -62,6 +67,17 @@ class StripePayments:
                 )
         action = (intent.to_dict().get("next_action") or {}).get("redirect_to_url") or {}
         return str(action["url"]) if action.get("url") else None
+
+    async def cancel(self, intent_id: str, *, key: str) -> None:
+        """So that it can be paid no more; one that has been paid, or is on its way, stays as it is."""
+        with stripe_errors():
+            try:
+                await self._client.v1.payment_intents.cancel_async(
+                    intent_id, options={"idempotency_key": f"cancel-{key}"}
+                )
+            except stripe.InvalidRequestError as error:
+                if error.code != "payment_intent_unexpected_state":
+                    raise
 
     async def find_charge(self, attempt_id: UUID, *, customer: str) -> str | None:
         """The intent that an attempt made in Stripe, if any did: its key there is forgotten after a day."""

@@ -48,6 +48,11 @@ class CheckoutSession:
     subscription_id: str | None
     invoice_id: str | None
     intent: Intent | None
+    tax_minor: int = 0
+
+    @property
+    def untaxed_minor(self) -> int:
+        return self.total_minor - self.tax_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceLine:
-    """What a line asks for, with the real boundaries of its period; a proration pays for a part of one."""
+    """What a line asks for, with the real boundaries of its period; a proration pays for a part of one.
+
+    `inside_minor` of it are taxes, where a price has them inside; what comes on top is no part of a line.
+    """
 
     price_id: str | None
     amount_minor: int
@@ -109,6 +117,7 @@ class InvoiceLine:
     quantity: int
     is_proration: bool
     description: str
+    inside_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)

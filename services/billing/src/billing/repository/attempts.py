@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.tables import ChargeAttemptRow
+from billing.tables import AccountSettingsRow, ChargeAttemptRow
 
 
 async def insert_attempt(session: AsyncSession, **values: Any) -> bool:
@@ -68,6 +68,73 @@ async def count_try(session: AsyncSession, attempt_id: UUID, *, now: datetime, n
         .returning(ChargeAttemptRow.id)
     )
     return found is not None
+
+
+async def find_under_way(session: AsyncSession, account_id: UUID, purpose: str) -> ChargeAttemptRow | None:
+    """An attempt that may still be paid: open, or waiting for its customer."""
+    row: ChargeAttemptRow | None = await session.scalar(
+        select(ChargeAttemptRow)
+        .where(
+            ChargeAttemptRow.account_id == account_id,
+            ChargeAttemptRow.purpose == purpose,
+            ChargeAttemptRow.state.in_(("open", "needs_action")),
+        )
+        .order_by(ChargeAttemptRow.state.desc())
+        .limit(1)
+    )
+    return row
+
+
+async def list_overtaken(
+    session: AsyncSession, purpose: str, *, now: datetime, limit: int
+) -> Sequence[ChargeAttemptRow]:
+    """Attempts that wait for their customer, who has since put another way to pay on file."""
+    rows = await session.scalars(
+        select(ChargeAttemptRow)
+        .join(AccountSettingsRow, AccountSettingsRow.account_id == ChargeAttemptRow.account_id)
+        .where(
+            ChargeAttemptRow.purpose == purpose,
+            ChargeAttemptRow.state == "needs_action",
+            ChargeAttemptRow.next_try_at <= now,
+            AccountSettingsRow.payment_method_id != ChargeAttemptRow.payment_method_id,
+        )
+        .order_by(ChargeAttemptRow.created_at)
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def count_withdrawal(session: AsyncSession, attempt_id: UUID, *, now: datetime, next_try_at: datetime) -> bool:
+    """Claim the next try to take an attempt back that waits for its customer."""
+    found = await session.scalar(
+        update(ChargeAttemptRow)
+        .where(
+            ChargeAttemptRow.id == attempt_id,
+            ChargeAttemptRow.state == "needs_action",
+            ChargeAttemptRow.next_try_at <= now,
+        )
+        .values(tries=ChargeAttemptRow.tries + 1, next_try_at=next_try_at)
+        .returning(ChargeAttemptRow.id)
+    )
+    return found is not None
+
+
+async def keep_taxes(session: AsyncSession, attempt_id: UUID, **values: Any) -> ChargeAttemptRow:
+    """The attempt with its taxes: whoever is first decides them, everybody asks for those."""
+    await session.execute(
+        update(ChargeAttemptRow)
+        .where(
+            ChargeAttemptRow.id == attempt_id,
+            ChargeAttemptRow.is_taxed,
+            ChargeAttemptRow.tax_calculation.is_(None),
+        )
+        .values(**values)
+    )
+    row: ChargeAttemptRow | None = await session.scalar(
+        select(ChargeAttemptRow).where(ChargeAttemptRow.id == attempt_id).execution_options(populate_existing=True)
+    )
+    assert row is not None
+    return row
 
 
 async def update_attempt(session: AsyncSession, attempt_id: UUID, **values: Any) -> None:

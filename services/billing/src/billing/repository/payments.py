@@ -65,6 +65,18 @@ async def insert_reversal(session: AsyncSession, reversal: Reversal, *, payment_
     return inserted.first() is not None
 
 
+async def find_newest_failed(session: AsyncSession, subscription_id: str) -> PaymentRow | None:
+    """The newest payment of a subscription, if it has failed."""
+    row: PaymentRow | None = await session.scalar(
+        select(PaymentRow)
+        .where(PaymentRow.subscription_id == subscription_id)
+        .order_by(PaymentRow.created_at.desc(), PaymentRow.id.desc())
+        .limit(1)
+        .execution_options(populate_existing=True)
+    )
+    return row if row is not None and row.status == "failed" else None
+
+
 async def sum_reversed(session: AsyncSession, payment_ids: Sequence[str]) -> dict[str, int]:
     """What is gone of each payment: refunds and disputes, less the disputes that were won."""
     sums: dict[str, int] = dict.fromkeys(payment_ids, 0)

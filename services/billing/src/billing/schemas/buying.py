@@ -160,7 +160,10 @@ class PendingPlan(ResponseModel):
 
 
 class Unpaid(ResponseModel):
-    """Calls are refused until this is paid: by another card, or when the bank takes this one after all."""
+    """Calls are refused until this is paid: by another card, or when the bank takes this one after all.
+
+    `confirm_url` is where its customer confirms it, while the bank wants that; for owners and admins only.
+    """
 
     reason: str
     amount: str
@@ -168,9 +171,10 @@ class Unpaid(ResponseModel):
     card_brand: str | None
     card_last4: str | None
     detail: str
+    confirm_url: str | None
 
     @classmethod
-    def of(cls, use: UnpaidUse) -> "Unpaid":
+    def of(cls, use: UnpaidUse, *, confirm_url: str | None) -> "Unpaid":
         amount = money_text(use.amount_minor)
         card = f"the {use.card_brand} card ending in {use.card_last4}" if use.card_last4 else "the card on file"
         return cls(
@@ -180,6 +184,7 @@ class Unpaid(ResponseModel):
             card_brand=use.card_brand,
             card_last4=use.card_last4,
             detail=f"{amount} {use.currency} could not be collected from {card} ({use.reason}).",
+            confirm_url=confirm_url,
         )
 
 
@@ -205,7 +210,7 @@ class Subscription(ResponseModel):
     unpaid: Unpaid | None
 
     @classmethod
-    def of(cls, state: SubscriptionState) -> "Subscription":
+    def of(cls, state: SubscriptionState, *, confirm_url: str | None = None) -> "Subscription":
         pending = None
         if state.pending is not None:
             plan, version, seats = state.pending
@@ -224,7 +229,7 @@ class Subscription(ResponseModel):
             pending=pending,
             trial_end=state.trial_end,
             grace_until=state.grace_until,
-            unpaid=Unpaid.of(state.unpaid) if state.unpaid else None,
+            unpaid=Unpaid.of(state.unpaid, confirm_url=confirm_url) if state.unpaid else None,
         )
 
 
@@ -235,13 +240,14 @@ class SubscriptionAnswer(ResponseModel):
 
 
 class Payment(ResponseModel):
-    """`reversed` is what was refunded or is disputed of `amount`."""
+    """`reversed` is what was refunded or is disputed of `amount`; `tax` is what of it is taxes."""
 
     id: str
     kind: Literal["bundle", "subscription"]
     status: Literal["settled", "failed"]
     offer: str
     amount: str
+    tax: str
     reversed: str
     currency: str
     credits: str = Field(description="what this payment granted")
@@ -256,6 +262,7 @@ class Payment(ResponseModel):
                 "status": line.status,
                 "offer": line.offer_id,
                 "amount": money_text(line.amount_minor),
+                "tax": money_text(line.tax_minor),
                 "reversed": money_text(line.reversed_minor),
                 "currency": line.currency,
                 "credits": credit_text(line.grant_nano),

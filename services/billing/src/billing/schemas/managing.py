@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from billing.domain.amounts import credit_text, money_text
 from billing.domain.payment_methods import PaymentMethod as Method
@@ -56,6 +56,7 @@ class PreviewAnswer(ResponseModel):
     takes_hold_at: Instant
     due: str
     currency: str
+    tax: str = Field(description="what of `due` is taxes; the lines are without them")
     lines: list[PreviewLine]
     next_price: str
     unit: str
@@ -72,6 +73,7 @@ class PreviewAnswer(ResponseModel):
             at=preview.at,
             takes_hold_at=preview.at if step.when == "now" else step.period.ends_at,
             due=money_text(preview.due_minor),
+            tax=money_text(preview.tax_minor),
             currency=step.new.currency,
             lines=[PreviewLine(description=text, amount=money_text(minor)) for text, minor in preview.lines],
             next_price=money_text(step.new.price_minor),
@@ -307,7 +309,10 @@ class AutoTopUpRequest(RequestModel):
 
 
 class AutoTopUpAnswer(ResponseModel):
-    """`paused` is why nothing is topped up until the customer does something about it: another card, or to resume."""
+    """`paused` is why nothing is topped up until the customer does something about it: another card, or to resume.
+
+    `confirm_url` is where they confirm the last top-up, while their bank wants that.
+    """
 
     enabled: bool
     below: str | None = None
@@ -318,9 +323,10 @@ class AutoTopUpAnswer(ResponseModel):
     last_state: str | None = None
     last_amount: str | None = None
     last_at: Instant | None = None
+    confirm_url: str | None = None
 
     @classmethod
-    def of(cls, state: TopUpState) -> "AutoTopUpAnswer":
+    def of(cls, state: TopUpState, *, confirm_url: str | None = None) -> "AutoTopUpAnswer":
         rule = state.rule
         last_at: datetime | None = state.last_at
         return cls(
@@ -333,6 +339,7 @@ class AutoTopUpAnswer(ResponseModel):
             last_state=state.last_state,
             last_amount=None if state.last_amount_minor is None else money_text(state.last_amount_minor),
             last_at=last_at,
+            confirm_url=confirm_url,
         )
 
 

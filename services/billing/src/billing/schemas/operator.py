@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from billing.schemas.buying import Instant
+from billing.service.taxes import Switched
 from kit.http import RequestModel, ResponseModel
 
 
@@ -28,6 +29,25 @@ class PathView(ResponseModel):
 
 class PathsAnswer(ResponseModel):
     items: list[PathView]
+
+
+class TaxRequest(RequestModel):
+    """Whether taxes are computed for what begins from now on."""
+
+    on: bool
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class TaxView(ResponseModel):
+    """`on` with `problems`: Stripe collects nothing any more, silently."""
+
+    on: bool
+    countries: list[str] = Field(description="where an active registration collects")
+    problems: list[str] = Field(description="what keeps Stripe from collecting; while there is any it stays off")
+
+    @classmethod
+    def of(cls, found: Switched) -> "TaxView":
+        return cls(on=found.is_on, countries=list(found.standing.countries), problems=list(found.standing.problems))
 
 
 class ActView(ResponseModel):

@@ -1,7 +1,7 @@
 """What the routes about taxes take and answer."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
@@ -28,18 +28,18 @@ class TaxIdView(ResponseModel):
 
 
 class TaxIds(ResponseModel):
-    """`automatic_tax` is off: no tax is computed or asked for, whatever stands here."""
+    """While `automatic_tax` is off no tax is computed or asked for, whatever stands here."""
 
     items: list[TaxIdView]
-    automatic_tax: Literal[False] = Field(False, description="whether taxes are computed and added to what is paid")
+    automatic_tax: bool = Field(description="whether taxes are computed and added to what is paid from now on")
 
     @classmethod
-    def of(cls, found: Sequence[TaxId]) -> "TaxIds":
+    def of(cls, found: Sequence[TaxId], *, automatic_tax: bool) -> "TaxIds":
         items = [
             TaxIdView(id=one.id, type=one.kind, value=one.value, country=one.country, verification=one.verification)
             for one in found
         ]
-        return cls(items=items)
+        return cls(items=items, automatic_tax=automatic_tax)
 
 
 class TaxIdAnswer(ResponseModel):

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.domain.offers import Purchase
 from billing.domain.reversals import Reversal, of_dispute, of_refund
 from billing.domain.states import CheckoutSession, Intent, Reading
+from billing.domain.taxes import untaxed_minor
 from billing.errors import NotOursError, PaymentRefusedError
 from billing.repository import accounts, catalogue, checkouts, payments
 from billing.service.attempts import apply_attempt
@@ -97,13 +98,14 @@ async def _apply_bundle(
     heard_at: datetime,
     now: datetime,
 ) -> None:
-    check_amount(purchase, amount_minor=found.total_minor, currency=found.currency)
+    check_amount(purchase, amount_minor=found.untaxed_minor, currency=found.currency)
     intent = found.intent
     if intent is None:
         raise PaymentRefusedError("The session names no payment.")
     if found.paid:
-        check_amount(purchase, amount_minor=intent.received_minor, currency=intent.currency)
-        await settle_payment(session, _receipt(purchase, account_id, intent), heard_at=heard_at, now=now)
+        check_amount(purchase, amount_minor=intent.received_minor - found.tax_minor, currency=intent.currency)
+        receipt = _receipt(purchase, account_id, intent, tax_minor=found.tax_minor)
+        await settle_payment(session, receipt, heard_at=heard_at, now=now)
     elif intent.status in _DECLINED:
         decline = Decline(
             payment_id=intent.id,
@@ -119,7 +121,7 @@ async def _apply_bundle(
         await fail_payment(session, decline, now=now)
 
 
-def _receipt(purchase: Purchase, account_id: UUID, intent: Intent) -> Receipt:
+def _receipt(purchase: Purchase, account_id: UUID, intent: Intent, *, tax_minor: int) -> Receipt:
     return Receipt(
         payment_id=intent.id,
         account_id=account_id,
@@ -127,6 +129,7 @@ def _receipt(purchase: Purchase, account_id: UUID, intent: Intent) -> Receipt:
         terms=purchase.terms,
         currency=purchase.currency,
         paid_minor=intent.received_minor,
+        tax_minor=tax_minor,
         grant_amount=purchase.grant_amount,
         fee_minor=intent.fee_minor,
     )
@@ -141,18 +144,26 @@ async def apply_reversals(session: AsyncSession, payment_id: str, reversals: lis
     for reversal in reversals:
         if reversal.currency != payment.currency:
             raise PaymentRefusedError("The currency of what went back is not the payment's.")
+        gone_minor = (await payments.sum_reversed(session, [payment_id]))[payment_id]
         if await payments.insert_reversal(session, reversal, payment_id=payment_id, now=now):
-            await outbox.add(
-                session,
-                PaymentReversed(
-                    id=fact_id(PaymentReversed.type, reversal.id, reversal.kind),
-                    time=now,
-                    account_id=payment.account_id,
-                    payment_id=payment_id,
-                    reversal_id=reversal.id,
-                    kind=reversal.kind,
-                    reversed_minor=reversal.amount_minor,
-                    paid_minor=payment.amount_minor,
-                    currency=payment.currency,
-                ),
-            )
+            await outbox.add(session, _reversed(payment, reversal, gone_minor=gone_minor, now=now))
+
+
+def _reversed(payment: Any, reversal: Reversal, *, gone_minor: int, now: datetime) -> PaymentReversed:
+    """Without the taxes that went with it. Parts add up; what ends a dispute is about what its opening took."""
+    whole = {"whole_minor": payment.amount_minor, "tax_minor": payment.tax_minor}
+    before = gone_minor if reversal.kind in {"refund", "dispute_opened"} else 0
+    after = untaxed_minor(before + reversal.amount_minor, **whole)
+    untaxed = after - untaxed_minor(before, **whole)
+    return PaymentReversed(
+        id=fact_id(PaymentReversed.type, reversal.id, reversal.kind),
+        time=now,
+        account_id=payment.account_id,
+        payment_id=payment.id,
+        reversal_id=reversal.id,
+        kind=reversal.kind,
+        reversed_minor=untaxed,
+        paid_minor=payment.amount_minor,
+        tax_minor=reversal.amount_minor - untaxed,
+        currency=payment.currency,
+    )

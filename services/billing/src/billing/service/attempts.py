@@ -11,8 +11,9 @@ from billing.domain.amounts import NANO_PER_MINOR
 from billing.domain.collecting import HOPELESS, NEEDS_CUSTOMER, Purpose, outcome_of
 from billing.domain.offers import Purchase, Terms
 from billing.domain.states import Intent
+from billing.domain.taxes import AUTOMATIC_TAX
 from billing.errors import NotOursError, PaymentRefusedError
-from billing.repository import accounts, catalogue, use
+from billing.repository import accounts, catalogue, switches, use
 from billing.repository import attempts as repository
 from billing.repository import settings as account_settings
 from billing.service.owners import lock_owner
@@ -47,6 +48,7 @@ async def begin_attempt(
         offer_id=terms.offer_id,
         version=terms.version,
         amount_minor=amount_minor,
+        is_taxed=await switches.is_on(session, AUTOMATIC_TAX),
         currency=terms.currency,
         payment_method_id=payment_method_id,
         next_try_at=now,
@@ -64,6 +66,8 @@ async def apply_attempt(session: AsyncSession, intent: Intent, *, heard_at: date
     state = outcome_of(intent.status, intent.failure)
     if state == "succeeded":
         await _succeed(session, attempt, intent, heard_at=heard_at, now=now)
+    elif attempt.state == "needs_action" and state == "given_up":
+        await _withdrawn(session, attempt, now=now)
     elif state == "open" or attempt.state != "open":
         await repository.update_attempt(session, attempt.id, payment_id=intent.id)
     else:
@@ -79,13 +83,13 @@ async def _get_own(session: AsyncSession, intent: Intent, account_id: UUID) -> A
         raise NotOursError("No attempt of ours has this id.")
     if attempt.account_id != account_id:
         raise PaymentRefusedError("The attempt belongs to another account.")
-    if (intent.amount_minor, intent.currency) != (attempt.amount_minor, attempt.currency):
+    if (intent.amount_minor, intent.currency) != (attempt.amount_minor + attempt.tax_minor, attempt.currency):
         raise PaymentRefusedError("The payment is not for the attempt's amount.")
     return attempt
 
 
 async def _succeed(session: AsyncSession, attempt: Any, intent: Intent, *, heard_at: datetime, now: datetime) -> None:
-    if intent.received_minor != attempt.amount_minor:
+    if intent.received_minor != attempt.amount_minor + attempt.tax_minor:
         raise PaymentRefusedError("Less, or more, was received than asked for.")
     terms = await catalogue.find_terms(session, attempt.offer_id, attempt.version)
     assert terms is not None
@@ -97,26 +101,30 @@ async def _succeed(session: AsyncSession, attempt: Any, intent: Intent, *, heard
         terms=terms,
         currency=attempt.currency,
         paid_minor=intent.received_minor,
+        tax_minor=attempt.tax_minor,
         # What is paid afterwards was granted by being used.
         grant_amount=grant if attempt.purpose == "auto_top_up" else 0,
         fee_minor=intent.fee_minor,
     )
     await settle_payment(session, receipt, heard_at=heard_at, now=now)
-    if attempt.state == "succeeded":
+    # The row itself says `succeeded` as soon as it is updated.
+    before = attempt.state
+    if before == "succeeded":
         return
     await repository.update_attempt(
         session, attempt.id, state="succeeded", payment_id=intent.id, failure=None, ended_at=now
     )
     metrics.ATTEMPTS.labels(attempt.purpose, "succeeded").inc()
     if attempt.purpose == "pay_per_use":
-        await _collected(session, attempt, now=now)
+        await _collected(session, attempt, before=before, now=now)
     else:
-        await account_settings.save_settings(session, attempt.account_id, top_up_paused=None, top_up_low_since=None)
+        going_on = {"top_up_paused": None, "top_up_low_since": None, "due_at": now}
+        await account_settings.save_settings(session, attempt.account_id, **going_on)
 
 
-async def _collected(session: AsyncSession, attempt: Any, *, now: datetime) -> None:
-    if attempt.state != "open":
-        # It was paid after all, by the customer's own hand; another attempt may have taken its hours over.
+async def _collected(session: AsyncSession, attempt: Any, *, before: str, now: datetime) -> None:
+    if before not in {"open", "needs_action"}:
+        # It was paid after all; another attempt may have taken its hours over.
         await use.attach_open(session, attempt.account_id, attempt.id)
     owed = await use.find_carry(session, attempt.account_id) + await use.sum_of_attempt(session, attempt.id)
     rest = owed - attempt.amount_minor * NANO_PER_MINOR
@@ -124,6 +132,15 @@ async def _collected(session: AsyncSession, attempt: Any, *, now: datetime) -> N
         log.error("billing.use_paid_twice", attempt_id=str(attempt.id), payment_id=attempt.payment_id)
     await use.save_carry(session, attempt.account_id, max(0, rest))
     await account_settings.save_settings(session, attempt.account_id, use_blocked=None, due_at=now)
+
+
+async def _withdrawn(session: AsyncSession, attempt: Any, *, now: datetime) -> None:
+    """It waited for its customer and can be paid no more: only now may its hours be asked for anew."""
+    await repository.update_attempt(session, attempt.id, state="given_up", ended_at=now)
+    metrics.ATTEMPTS.labels(attempt.purpose, "withdrawn").inc()
+    if attempt.purpose == "pay_per_use":
+        await use.release(session, attempt.id)
+        await account_settings.save_settings(session, attempt.account_id, use_look_at=now)
 
 
 async def give_up(session: AsyncSession, attempt_id: UUID, *, reason: str, now: datetime) -> None:
@@ -137,26 +154,32 @@ async def give_up(session: AsyncSession, attempt_id: UUID, *, reason: str, now: 
     await _hold(session, attempt, reason=reason, is_final=True, now=now)
 
 
-async def _hold(session: AsyncSession, attempt: Any, *, reason: str, is_final: bool, now: datetime) -> None:
-    """What was not paid stays owed and blocks more of it; top-ups wait where only the customer can help."""
+async def _hold(
+    session: AsyncSession, attempt: Any, *, reason: str, is_final: bool, now: datetime, waits: bool = False
+) -> None:
+    """What was not paid stays owed and blocks more of it; top-ups wait where only the customer can help.
+
+    A payment that `waits` for its customer can still be paid, so it keeps its hours: nothing else may ask for them.
+    """
     if attempt.purpose == "pay_per_use":
-        await use.release(session, attempt.id)
+        if not waits:
+            await use.release(session, attempt.id)
         blocked = {"use_blocked": reason, "use_look_at": now, "due_at": now}
         await account_settings.save_settings(session, attempt.account_id, **blocked)
     elif is_final:
-        paused = {"top_up_paused": reason, "top_up_low_since": None}
+        paused = {"top_up_paused": reason, "top_up_low_since": None, "due_at": now}
         await account_settings.save_settings(session, attempt.account_id, **paused)
 
 
 async def _end(session: AsyncSession, attempt: Any, intent: Intent, *, state: str, now: datetime) -> None:
     reason = intent.failure or ("authentication_required" if state == "needs_action" else intent.status)
     card = {"card_brand": intent.card.brand, "card_last4": intent.card.last4} if intent.card else {}
-    await repository.update_attempt(
-        session, attempt.id, state=state, payment_id=intent.id, failure=reason, ended_at=now, **card
-    )
+    told = {"payment_id": intent.id, "failure": reason, **card}
+    await repository.update_attempt(session, attempt.id, state=state, ended_at=now, next_try_at=now, **told)
     metrics.ATTEMPTS.labels(attempt.purpose, state).inc()
     is_final = state == "needs_action" or reason in HOPELESS | NEEDS_CUSTOMER
-    await _hold(session, attempt, reason=reason, is_final=is_final, now=now)
+    waits = state == "needs_action"
+    await _hold(session, attempt, reason=reason, is_final=is_final, now=now, waits=waits)
     terms = await catalogue.find_terms(session, attempt.offer_id, attempt.version)
     assert terms is not None
     decline = Decline(
@@ -165,7 +188,7 @@ async def _end(session: AsyncSession, attempt: Any, intent: Intent, *, state: st
         kind="bundle",
         terms=terms,
         currency=attempt.currency,
-        amount_minor=attempt.amount_minor,
+        amount_minor=attempt.amount_minor + attempt.tax_minor,
         attempt=1,
         reason=reason,
         card=intent.card,

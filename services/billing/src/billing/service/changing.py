@@ -66,6 +66,7 @@ class Preview:
     step: Step
     at: datetime
     due_minor: int
+    tax_minor: int
     lines: tuple[tuple[str, int], ...]
     allowance: AllowanceChange | None
 
@@ -95,13 +96,13 @@ class ChangeDesk:
         step = await self._step(wanted)
         now = self._clock.now().replace(microsecond=0)
         if step.when == "period_end":
-            return Preview(step, now, 0, (), None)
+            return Preview(step, now, 0, 0, (), None)
         invoice = await self._subscriptions.preview(
             await self._item(step), customer=await get_customer(self._database, wanted.account_id), at=now
         )
         allowance = None if step.trialing else allowance_change(step.old, step.new, period=step.period, at=now)
         lines = tuple((line.description, line.amount_minor) for line in invoice.lines)
-        return Preview(step, now, invoice.due_minor, lines, allowance)
+        return Preview(step, now, invoice.due_minor, invoice.tax_minor, lines, allowance)
 
     async def change(self, wanted: Wanted, write: Write, *, at: datetime | None) -> Mapping[str, Any]:
         """More at once, less at the period's end; raises `CardDeclinedError` with everything as it was."""

@@ -12,6 +12,7 @@ from billing.adapters.stripe_api import NewSession, StripeApi
 from billing.domain.catalogue import TOP_UP, BundleSpec
 from billing.domain.offers import Purchase, Terms
 from billing.domain.states import CheckoutSession
+from billing.domain.taxes import AUTOMATIC_TAX
 from billing.errors import (
     AccountNotReadyError,
     AlreadySubscribedError,
@@ -21,7 +22,7 @@ from billing.errors import (
     UnknownOfferError,
     UnknownSessionError,
 )
-from billing.repository import accounts, catalogue, checkouts, payments
+from billing.repository import accounts, catalogue, checkouts, payments, switches
 from billing.service.buying import chosen
 from billing.service.customers import ensure_customer, ensure_price
 from billing.service.paths import Paths
@@ -70,6 +71,7 @@ class Begun:
     success_url: str
     cancel_url: str
     trial_days: int | None
+    is_taxed: bool
 
 
 class CheckoutDesk:
@@ -99,6 +101,7 @@ class CheckoutDesk:
                 success_url=begun.success_url,
                 cancel_url=begun.cancel_url,
                 trial_days=begun.trial_days,
+                is_taxed=begun.is_taxed,
             )
         )
         async with self._database.transaction() as session:
@@ -125,7 +128,9 @@ async def begin_checkout(session: AsyncSession, order: Order, *, paths: Paths, c
     row = await checkouts.find_begun(session, order.account_id, order.idempotency_key)
     if row is None:
         purchase = await _ordered(session, order, paths=paths, now=clock.now())
-        row = await checkouts.insert_checkout(session, **_values(order, purchase, clock=clock))
+        # Kept: a repeat must ask Stripe for the very same, however the switch stands by then.
+        is_taxed = await switches.is_on(session, AUTOMATIC_TAX)
+        row = await checkouts.insert_checkout(session, is_taxed=is_taxed, **_values(order, purchase, clock=clock))
     else:
         purchase = await _first(session, row)
     return Begun(
@@ -134,6 +139,7 @@ async def begin_checkout(session: AsyncSession, order: Order, *, paths: Paths, c
         success_url=row.success_url,
         cancel_url=row.cancel_url,
         trial_days=await _trial_days(session, order.account_id, purchase),
+        is_taxed=row.is_taxed,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing import metrics
 from billing.adapters.ledger_api import LedgerApi
 from billing.adapters.stripe_payments import StripePayments
+from billing.adapters.stripe_taxes import StripeTaxes
 from billing.domain.calendar import hour_of
 from billing.domain.catalogue import TOP_UP, TopUpSpec
 from billing.domain.collecting import AttemptState, Spent, TopUpRule, due_minor, retry_at, top_up_minor
@@ -22,6 +23,7 @@ from billing.repository import attempts as repository
 from billing.repository import settings as account_settings
 from billing.service.attempts import PATIENCE, apply_attempt, begin_attempt, give_up
 from billing.service.paths import Paths
+from billing.service.taxes import due_on_top
 from kit import logging
 from kit.clock import Clock
 from kit.database import Database
@@ -45,6 +47,7 @@ class Collecting:
 
     database: Database
     stripe: StripePayments
+    taxes: StripeTaxes
     ledger: LedgerApi | None
     paths: Paths
     clock: Clock
@@ -52,6 +55,7 @@ class Collecting:
     async def once(self) -> int:
         """Everything that is due; how much there was."""
         looked = await self._look_at_balances()
+        await self._withdraw_overtaken()
         begun = await self._collect_use()
         return looked + begun + await self._try_due()
 
@@ -164,8 +168,10 @@ class Collecting:
         row = await account_settings.find_settings(session, account_id)
         if row is None or row.payment_method_id is None:
             return None
-        if await repository.find_open_attempt(session, account_id, "pay_per_use") is not None:
-            return self.clock.now() + LONGEST_WAIT
+        under_way = await repository.find_under_way(session, account_id, "pay_per_use")
+        if under_way is not None:
+            # One that waits for its customer may be confirmed at any moment; what it becomes says when to look again.
+            return self.clock.now() + LONGEST_WAIT if under_way.state == "open" else None
         plan = await use.find_newest_plan(session, account_id)
         terms = await catalogue.find_terms(session, *plan) if plan else None
         open_nano = await use.sum_open(session, account_id)
@@ -191,6 +197,24 @@ class Collecting:
         if attempt_id is not None:
             await use.attach_open(session, account_id, attempt_id)
         return None
+
+    async def _withdraw_overtaken(self) -> None:
+        """With another card on file nobody confirms the old payment: it is taken back first, then asked for anew."""
+        async with self.database.reading() as session:
+            found = await repository.list_overtaken(session, "pay_per_use", now=self.clock.now(), limit=BATCH)
+        for attempt in found:
+            wait = min(LONGEST_WAIT, PATIENCE * 2 ** min(attempt.tries, 10))
+            async with self.database.transaction() as session:
+                now = self.clock.now()
+                if not await repository.count_withdrawal(session, attempt.id, now=now, next_try_at=now + wait):
+                    continue
+            try:
+                await self.stripe.cancel(str(attempt.payment_id), key=f"{attempt.id}-{attempt.tries}")
+                intent = await self.stripe.get_intent(str(attempt.payment_id))
+                async with self.database.transaction() as session:
+                    await apply_attempt(session, intent, heard_at=attempt.created_at, now=self.clock.now())
+            except DomainError as error:
+                log.warning("billing.withdrawal_delayed", attempt_id=str(attempt.id), code=error.code)
 
     async def _is_over(self, session: AsyncSession, account_id: UUID) -> bool:
         """Whether some of what is owed belongs to a period that has ended."""
@@ -230,7 +254,7 @@ class Collecting:
         if customer is None:
             return
         try:
-            intent_id = await self._ask(attempt, customer)
+            intent_id = attempt.payment_id or await self._ask(attempt, customer)
             intent = await self.stripe.get_intent(intent_id)
             async with self.database.transaction() as session:
                 await apply_attempt(session, intent, heard_at=attempt.created_at, now=self.clock.now())
@@ -244,24 +268,40 @@ class Collecting:
             log.error("billing.attempt_contradicts", attempt_id=str(attempt_id), code=error.code)  # noqa: TRY400
 
     async def _ask(self, attempt: Any, customer: str) -> str:
-        if attempt.payment_id is not None:
-            return str(attempt.payment_id)
         if attempt.tries > 1 and (found := await self.stripe.find_charge(attempt.id, customer=customer)):
             # An earlier try did get there; Stripe forgets its key after a day, but not what it made.
             return found
+        attempt = await self._taxed(attempt, customer)
         try:
             return await self.stripe.charge(
                 attempt.id,
                 customer=customer,
                 payment_method=attempt.payment_method_id,
-                amount_minor=attempt.amount_minor,
+                amount_minor=attempt.amount_minor + attempt.tax_minor,
                 currency=attempt.currency,
                 description="Top-up" if attempt.purpose == "auto_top_up" else "Use",
+                tax_calculation=attempt.tax_calculation,
             )
         except CardDeclinedError as error:
             if error.payment_id is None:
                 raise
             return error.payment_id
+
+    async def _taxed(self, attempt: Any, customer: str) -> Any:
+        """The attempt with its taxes, kept before anything is asked for: every try asks for the very same."""
+        if not attempt.is_taxed or attempt.tax_calculation is not None:
+            return attempt
+        due = await due_on_top(
+            self.taxes,
+            attempt.id,
+            customer=customer,
+            payment_method=attempt.payment_method_id,
+            amount_minor=attempt.amount_minor,
+            currency=attempt.currency,
+        )
+        values = {"tax_calculation": due.id, "tax_minor": due.tax_minor} if due else {"is_taxed": False}
+        async with self.database.transaction() as session:
+            return await repository.keep_taxes(session, attempt.id, **values)
 
     async def watch(self) -> None:
         """The two alarms of top-ups: too many, and one that should have been and was not."""

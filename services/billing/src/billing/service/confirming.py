@@ -1,4 +1,4 @@
-"""Where a customer pays or confirms what did not go through: Stripe's page of an invoice, or ours of a top-up."""
+"""Where a customer pays or confirms what did not go through: Stripe's page of an invoice, or ours of a payment."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,20 +16,18 @@ from kit.ids import uuid7
 
 @dataclass(frozen=True, slots=True)
 class Confirmable:
-    """A top-up that its customer's bank wants confirmed, or that has been."""
+    """A payment that its customer's bank wants confirmed, or that has been: a top-up, or use paid afterwards."""
 
     payment_id: str
     payment_method_id: str
     amount_minor: int
     currency: str
     is_paid: bool
+    is_top_up: bool
 
 
 class Confirming:
-    """Who has the link may pay: so links are made when a mail goes out, and kept nowhere; without a secret none are.
-
-    Use that is paid afterwards is not confirmed here: another attempt may collect the same hours meanwhile.
-    """
+    """Who has the link may pay: so links are made when a mail goes out, and kept nowhere; without a secret none are."""
 
     def __init__(self, database: Database, stripe: StripePayments, *, links: ConfirmLinks | None, clock: Clock) -> None:
         self._database = database
@@ -70,14 +68,15 @@ class Confirming:
 
 async def _find(session: AsyncSession, payment_id: str, *, account_id: UUID | None = None) -> Confirmable | None:
     attempt = await attempts.find_of_payment(session, payment_id)
-    if attempt is None or attempt.purpose != "auto_top_up" or attempt.state not in {"needs_action", "succeeded"}:
+    if attempt is None or attempt.state not in {"needs_action", "succeeded"}:
         return None
     if account_id is not None and attempt.account_id != account_id:
         return None
     return Confirmable(
         payment_id,
         attempt.payment_method_id,
-        attempt.amount_minor,
+        attempt.amount_minor + attempt.tax_minor,
         attempt.currency,
         is_paid=attempt.state == "succeeded",
+        is_top_up=attempt.purpose == "auto_top_up",
     )

@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.calendar import Span, span_before
-from billing.domain.offers import Purchase
+from billing.domain.offers import Purchase, Terms
 from billing.domain.states import CreditNote, Invoice, InvoiceLine, Subscription
+from billing.domain.taxes import untaxed_minor
 from billing.errors import NotOursError, PaymentRefusedError
 from billing.repository import catalogue, payments
 from billing.repository import invoices as repository
@@ -36,15 +37,55 @@ async def apply_invoice(
     await _mirror(session, invoice, account_id)
     granted = await _granted(session, invoice, trial)
     if granted is None:
-        return
-    if invoice.status == "paid":
+        await _use_alone(session, invoice, account_id, heard_at=heard_at, now=now)
+    elif invoice.status == "paid":
         receipt = await _receipt(session, invoice, account_id, granted)
         await settle_payment(session, receipt, heard_at=heard_at, now=now)
     elif invoice.attempts > 0:
-        await fail_payment(session, _decline(invoice, account_id, granted), now=now)
+        await fail_payment(session, _decline(invoice, account_id, granted.purchase.terms), now=now)
+
+
+async def _use_alone(
+    session: AsyncSession, invoice: Invoice, account_id: UUID, *, heard_at: datetime, now: datetime
+) -> None:
+    """An invoice that grants nothing, such as the last one for use past a plan: still a payment, with Stripe's fee."""
+    terms = await _terms_of(session, invoice)
+    if terms is None or invoice.intent is None:
+        return
+    if invoice.status == "paid" and invoice.paid_minor > 0:
+        untaxed = _untaxed(invoice)
+        receipt = Receipt(
+            payment_id=invoice.payment_id,
+            account_id=account_id,
+            # Not the subscription's: of a period's allowance this is neither the first payment nor another one.
+            kind="bundle",
+            terms=terms,
+            currency=invoice.currency,
+            paid_minor=invoice.paid_minor,
+            grant_amount=0,
+            fee_minor=invoice.intent.fee_minor,
+            overage_minor=untaxed,
+            tax_minor=invoice.paid_minor - untaxed,
+            subscription_id=invoice.subscription_id,
+        )
+        await settle_payment(session, receipt, heard_at=heard_at, now=now)
+    elif invoice.status != "paid" and invoice.attempts > 0:
+        await fail_payment(session, _decline(invoice, account_id, terms), now=now)
+
+
+async def _terms_of(session: AsyncSession, invoice: Invoice) -> Terms | None:
+    """The plan whose use it is about."""
+    row = await payments.find_subscription(session, str(invoice.subscription_id))
+    return await catalogue.find_terms(session, row.plan_id, row.plan_version) if row is not None else None
+
+
+def _untaxed(invoice: Invoice) -> int:
+    """What was paid that is no tax; what a credit of the customer's paid is divided like the rest of the invoice."""
+    return untaxed_minor(invoice.paid_minor, whole_minor=invoice.total_minor, tax_minor=invoice.tax_minor)
 
 
 async def _receipt(session: AsyncSession, invoice: Invoice, account_id: UUID, granted: Granted) -> Receipt:
+    untaxed = _untaxed(invoice)
     return Receipt(
         payment_id=invoice.payment_id,
         account_id=account_id,
@@ -54,19 +95,20 @@ async def _receipt(session: AsyncSession, invoice: Invoice, account_id: UUID, gr
         paid_minor=invoice.paid_minor,
         grant_amount=granted.amount,
         fee_minor=invoice.intent.fee_minor if invoice.intent else 0,
-        overage_minor=min(invoice.paid_minor, await _overage_minor(session, invoice)),
+        overage_minor=min(untaxed, await _overage_minor(session, invoice)),
+        tax_minor=invoice.paid_minor - untaxed,
         subscription_id=invoice.subscription_id,
         period_start=granted.span.starts_at,
         period_end=granted.span.ends_at,
     )
 
 
-def _decline(invoice: Invoice, account_id: UUID, granted: Granted) -> Decline:
+def _decline(invoice: Invoice, account_id: UUID, terms: Terms) -> Decline:
     return Decline(
         payment_id=invoice.payment_id,
         account_id=account_id,
         kind="subscription",
-        terms=granted.purchase.terms,
+        terms=terms,
         currency=invoice.currency,
         amount_minor=invoice.due_minor,
         attempt=invoice.attempts,
@@ -95,7 +137,7 @@ async def _is_plan(session: AsyncSession, line: InvoiceLine) -> bool:
 async def _overage_minor(session: AsyncSession, invoice: Invoice) -> int:
     """What of it is for use that the ledger has booked already: lines at the prices of meters."""
     used = [line for line in invoice.lines if not await _is_plan(session, line)]
-    return sum(max(0, line.amount_minor) for line in used)
+    return sum(max(0, line.amount_minor - line.inside_minor) for line in used)
 
 
 async def _period(session: AsyncSession, line: InvoiceLine, *, currency: str, trial: Subscription | None) -> Granted:

@@ -11,6 +11,7 @@ from billing.domain.offers import Terms
 from billing.domain.payment_methods import Card
 from billing.errors import FeeNotKnownError
 from billing.repository import payments
+from billing.repository import settings as account_settings
 from contracts.billing import PaymentFailed, PaymentSettled
 from kit import logging, outbox
 from kit.ids import fact_id
@@ -25,7 +26,7 @@ FEE_PATIENCE: Final = timedelta(seconds=20)
 class Receipt:
     """Money that Stripe has, and what it grants; `fee_minor` is None while Stripe does not know it.
 
-    `overage_minor` of it pays for use that is past: it grants nothing.
+    `overage_minor` of it pays for use that is past: it grants nothing. `tax_minor` of it is the tax office's.
     """
 
     payment_id: str
@@ -37,6 +38,7 @@ class Receipt:
     grant_amount: int
     fee_minor: int | None
     overage_minor: int = 0
+    tax_minor: int = 0
     subscription_id: str | None = None
     period_start: datetime | None = None
     period_end: datetime | None = None
@@ -66,6 +68,7 @@ async def _save(session: AsyncSession, receipt: Receipt, *, failures: int, exist
         "version": receipt.terms.version,
         "subscription_id": receipt.subscription_id,
         "amount_minor": receipt.paid_minor,
+        "tax_minor": receipt.tax_minor,
         "currency": receipt.currency,
         "fee_minor": receipt.fee_minor or 0,
         "fee_known": receipt.fee_minor is not None,
@@ -75,6 +78,7 @@ async def _save(session: AsyncSession, receipt: Receipt, *, failures: int, exist
     }
     if exists:
         await payments.update_payment(session, receipt.payment_id, **values)
+        await account_settings.save_settings(session, receipt.account_id, due_at=now)
     else:
         await payments.insert_payment(session, id=receipt.payment_id, created_at=now, **values)
 
@@ -94,7 +98,8 @@ def _settled(receipt: Receipt, *, now: datetime) -> PaymentSettled:
             "subscription_id": receipt.subscription_id,
             "grant_unit": terms.grant_unit,
             "grant_amount": receipt.grant_amount,
-            "paid_minor": receipt.paid_minor - receipt.overage_minor,
+            "paid_minor": receipt.paid_minor - receipt.overage_minor - receipt.tax_minor,
+            "tax_minor": receipt.tax_minor,
             "fee_minor": receipt.fee_minor or 0,
             "currency": receipt.currency,
             "valid_days": terms.valid_days,
@@ -123,6 +128,11 @@ class Decline:
 async def fail_payment(session: AsyncSession, decline: Decline, *, now: datetime) -> None:
     """State a failed try once; one that was overtaken by success, or is known, changes nothing."""
     known = await payments.find_payment(session, decline.payment_id)
+    why = {
+        "failure": decline.reason,
+        "card_brand": decline.card.brand if decline.card else None,
+        "card_last4": decline.card.last4 if decline.card else None,
+    }
     if known is None:
         await payments.insert_payment(
             session,
@@ -140,11 +150,13 @@ async def fail_payment(session: AsyncSession, decline: Decline, *, now: datetime
             grant_nano=0,
             failures=decline.attempt,
             created_at=now,
+            **why,
         )
     elif known.status == "settled" or known.failures >= decline.attempt:
         return
     else:
-        await payments.update_payment(session, decline.payment_id, failures=decline.attempt)
+        await payments.update_payment(session, decline.payment_id, failures=decline.attempt, **why)
+    await account_settings.save_settings(session, decline.account_id, due_at=now)
     await outbox.add(session, _failed(decline, now=now))
 
 

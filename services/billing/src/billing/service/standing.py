@@ -14,6 +14,7 @@ from billing.domain.payment_methods import Wallet
 from billing.repository import accounts, attempts, catalogue, payments, use
 from billing.repository import settings as repository
 from billing.service.paths import Paths
+from billing.service.problems import find_problem
 from contracts.billing import AccountSettingsChanged
 from kit import outbox
 from kit.ids import fact_id
@@ -60,12 +61,15 @@ class Standing:
         row = await repository.find_settings(session, account_id)
         assert row is not None
         open_paths = await self.paths.of_account(session, account_id)
-        state = {
+        state: dict[str, Any] = {
             "overage_ceiling_nano": await _ceiling(session, row, open_paths),
             "auto_top_up_below_nano": row.top_up_below_nano if open_paths.allows("auto_top_up") else None,
             "has_payment_method": row.payment_method_id is not None,
             "open_paths": open_paths.names(),
         }
+        problem = await find_problem(session, account_id, row)
+        if problem is not None:
+            state["payment_problem"] = problem.model_dump()
         told = orjson.dumps(state, option=orjson.OPT_SORT_KEYS).decode()
         if told == row.told:
             await repository.save_settings(session, account_id, due_at=None)

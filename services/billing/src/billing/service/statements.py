@@ -21,6 +21,7 @@ class PaymentLine:
     status: str
     offer_id: str
     amount_minor: int
+    tax_minor: int
     reversed_minor: int
     currency: str
     grant_nano: int
@@ -31,6 +32,7 @@ class PaymentLine:
 class UnpaidUse:
     """Why paying per use stands still: the last collection was declined, and which card it was tried with."""
 
+    payment_id: str | None
     reason: str
     amount_minor: int
     currency: str
@@ -128,6 +130,7 @@ async def list_payments(
             status=row.status,
             offer_id=row.offer_id,
             amount_minor=row.amount_minor,
+            tax_minor=row.tax_minor,
             reversed_minor=reversed_minor[row.id],
             currency=row.currency,
             grant_nano=row.grant_nano,
@@ -168,7 +171,8 @@ async def _unpaid(session: AsyncSession, account_id: UUID) -> UnpaidUse | None:
     if row is None or row.use_blocked is None or not latest:
         return None
     last = latest[0]
-    return UnpaidUse(row.use_blocked, last.amount_minor, last.currency, last.card_brand, last.card_last4)
+    amount_minor = last.amount_minor + last.tax_minor
+    return UnpaidUse(last.payment_id, row.use_blocked, amount_minor, last.currency, last.card_brand, last.card_last4)
 
 
 async def list_invoices(session: AsyncSession, account_id: UUID, *, before: Place, limit: int) -> list[InvoiceSheet]:

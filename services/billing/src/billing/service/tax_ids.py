@@ -7,8 +7,9 @@ from uuid import UUID
 from billing.adapters.stripe_api import StripeApi
 from billing.adapters.stripe_tax_ids import StripeTaxIds
 from billing.domain.tax_ids import TaxId
+from billing.domain.taxes import AUTOMATIC_TAX
 from billing.errors import NoSuchTaxIdError
-from billing.repository import accounts
+from billing.repository import accounts, switches
 from billing.service.customers import ensure_customer
 from billing.service.once import Write, write_once
 from kit.database import Database
@@ -26,6 +27,11 @@ class TaxIdDesk:
         async with self._database.reading() as session:
             customer = await accounts.find_customer(session, account_id)
         return await self._tax_ids.list_of(customer) if customer else []
+
+    async def automatic(self) -> bool:
+        """Whether taxes are computed for what is bought now."""
+        async with self._database.reading() as session:
+            return await switches.is_on(session, AUTOMATIC_TAX)
 
     async def add(self, write: Write, *, kind: str, value: str) -> Mapping[str, Any]:
         """It stands on the invoices that are made from now on."""

@@ -22,13 +22,14 @@ _PURPOSE: Final = "auto_top_up"
 
 @dataclass(frozen=True, slots=True)
 class TopUpState:
-    """The rule, what holds it up, and the last attempt."""
+    """The rule, what holds it up, and the last attempt; `waiting_id` is a payment that its customer may confirm."""
 
     rule: TopUpRule | None
     paused: str | None
     last_state: str | None
     last_amount_minor: int | None
     last_at: datetime | None
+    waiting_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class TopUps:
             last.state if last else None,
             last.amount_minor if last else None,
             last.created_at if last else None,
+            last.payment_id if last and last.state == "needs_action" else None,
         )
 
     async def set_rule(self, session: AsyncSession, account_id: UUID, rule: TopUpRule) -> None:
@@ -94,7 +96,7 @@ class TopUps:
     async def resume(self, session: AsyncSession, account_id: UUID) -> None:
         """Go on after a pause."""
         await accounts.lock_account(session, account_id)
-        await repository.save_settings(session, account_id, top_up_paused=None)
+        await repository.save_settings(session, account_id, top_up_paused=None, due_at=self.clock.now())
         await repository.look_soon(session, account_id, self.clock.now())
 
 

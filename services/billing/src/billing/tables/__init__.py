@@ -99,6 +99,7 @@ class CheckoutRow(Base):
     currency: Mapped[str] = mapped_column(server_default="usd")
     quantity: Mapped[int] = mapped_column(Integer, server_default="1")
     amount_minor: Mapped[int | None]
+    is_taxed: Mapped[bool] = mapped_column(server_default="false")
     mode: Mapped[str]
     success_url: Mapped[str]
     cancel_url: Mapped[str]
@@ -149,6 +150,7 @@ class PaymentRow(Base):
         CheckConstraint("status IN ('settled', 'failed')", name="status_known"),
         CheckConstraint("amount_minor >= 0 AND fee_minor >= 0 AND grant_nano >= 0", name="amounts_not_negative"),
         Index(None, "account_id", "created_at", "id"),
+        Index("ix_payment_subscription_id", "subscription_id", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -159,11 +161,15 @@ class PaymentRow(Base):
     version: Mapped[int] = mapped_column(Integer)
     subscription_id: Mapped[str | None]
     amount_minor: Mapped[int]
+    tax_minor: Mapped[int] = mapped_column(server_default="0")
     currency: Mapped[str]
     fee_minor: Mapped[int]
     fee_known: Mapped[bool]
     grant_nano: Mapped[int]
     failures: Mapped[int] = mapped_column(Integer)
+    failure: Mapped[str | None]
+    card_brand: Mapped[str | None]
+    card_last4: Mapped[str | None]
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
 
@@ -259,6 +265,16 @@ class PathFlagRow(Base):
     changed_at: Mapped[datetime]
 
 
+class SwitchRow(Base):
+    """What the operator has switched on or off for everybody."""
+
+    __tablename__ = "switch"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    is_on: Mapped[bool]
+    changed_at: Mapped[datetime]
+
+
 class AuditRow(Base):
     """What an operator changed, and why; rows are only ever inserted."""
 
@@ -275,12 +291,16 @@ class AuditRow(Base):
 
 
 class ChargeAttemptRow(Base):
-    """A payment that we ask for while nobody is there; its id is made before the first try and names it in Stripe."""
+    """A payment that we ask for while nobody is there; its id is made before the first try and names it in Stripe.
+
+    Where it `is_taxed`, a calculation of Stripe's says how much comes on top; it is kept before anything is asked for.
+    """
 
     __tablename__ = "charge_attempt"
     __table_args__ = (
         Index("uq_charge_attempt_open", "account_id", "purpose", unique=True, postgresql_where=text("state = 'open'")),
         Index("ix_charge_attempt_due", "next_try_at", postgresql_where=text("state = 'open'")),
+        Index("ix_charge_attempt_waiting", "account_id", postgresql_where=text("state = 'needs_action'")),
         Index("ix_charge_attempt_account_id", "account_id", "purpose", "created_at"),
     )
 
@@ -290,6 +310,9 @@ class ChargeAttemptRow(Base):
     offer_id: Mapped[str]
     version: Mapped[int] = mapped_column(Integer)
     amount_minor: Mapped[int]
+    is_taxed: Mapped[bool] = mapped_column(server_default="false")
+    tax_minor: Mapped[int] = mapped_column(server_default="0")
+    tax_calculation: Mapped[str | None]
     currency: Mapped[str]
     payment_method_id: Mapped[str]
     state: Mapped[str]

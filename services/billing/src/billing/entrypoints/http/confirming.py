@@ -1,4 +1,4 @@
-"""The page behind a mail's link: a top-up that the bank wants confirmed. GET changes nothing: scanners open links."""
+"""The page behind a mail's link: a payment that the bank wants confirmed. GET changes nothing: scanners open links."""
 
 from html import escape
 from typing import Annotated, Final
@@ -57,11 +57,12 @@ async def confirm(request: Request, token: Token = "") -> Response:
 
 def _shown(found: Confirmable, token: str) -> Response:
     amount = f"{money_text(found.amount_minor)} {escape(found.currency.upper())}"
+    what = "top-up" if found.is_top_up else "payment"
     if found.is_paid:
-        return _page("Thank you", f"<p>Your top-up of {amount} is paid.</p>")
+        return _page("Thank you", f"<p>Your {what} of {amount} is paid.</p>")
     form = f'<form method="post" action="confirm?token={escape(token)}"><button>Pay and confirm</button></form>'
     told = f"<p>Your bank wants you to confirm a payment of {amount}.</p>{form}"
-    return _page("Confirm your top-up", f"{told}<p>If you just did, this page says so in a moment.</p>")
+    return _page(f"Confirm your {what}", f"{told}<p>If you just did, this page says so in a moment.</p>")
 
 
 def _page(heading: str, content: str, *, status: int = 200) -> Response:

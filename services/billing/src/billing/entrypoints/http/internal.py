@@ -22,7 +22,7 @@ router = APIRouter(prefix="/internal", tags=["internal"], responses=_PROBLEMS)
 
 @router.get("/accounts/{account_id}/payments/{payment_id}/page", summary="Where the customer pays or confirms it")
 async def show_page(request: Request, account_id: UUID, payment_id: PaymentId, service: ServiceDep) -> PaymentPage:
-    """Stripe's page of the invoice, or ours of a top-up that the bank wants confirmed; null where there is none."""
+    """Stripe's page of the invoice, or ours of a payment that the bank wants confirmed; null where there is none."""
     if service != "notifier":
         raise ServiceForbiddenError(f"The service {service} may not ask for this.")
     confirming: Confirming = request.app.state.confirming

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 
 from billing.domain.paths import Path as PaidPath
 from billing.entrypoints.http.access import DatabaseDep
-from billing.schemas.operator import ActView, PathRequest, PathsAnswer, PathView
+from billing.schemas.operator import ActView, PathRequest, PathsAnswer, PathView, TaxRequest, TaxView
 from billing.service.paths import Change, Paths
+from billing.service.taxes import Taxes
 from kit.errors import InvalidError
 from kit.identity import OperatorDep, SteppedUpOperatorDep
 from kit.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -34,6 +35,19 @@ async def put_path(
         await paths.change(session, change)
         found = await paths.shown(session, limit=MOST)
     return PathsAnswer(items=[PathView(path=one.path, scope=one.scope, state=one.state) for one in found])
+
+
+@router.get("/tax", summary="Whether taxes are computed, and what keeps Stripe from collecting them")
+async def show_tax(request: Request, _: OperatorDep) -> TaxView:
+    taxes: Taxes = request.app.state.taxes
+    return TaxView.of(await taxes.show())
+
+
+@router.put("/tax", summary="Switch automatic taxes on or off, for what begins from now on")
+async def put_tax(request: Request, operator: SteppedUpOperatorDep, body: TaxRequest) -> TaxView:
+    """Refused with `taxes_not_ready` where Stripe would collect nothing."""
+    taxes: Taxes = request.app.state.taxes
+    return TaxView.of(await taxes.turn(is_on=body.on, actor=str(operator.user_id), reason=body.reason))
 
 
 @router.get("/audit", summary="What operators changed here, newest first")

@@ -15,6 +15,7 @@ from billing.schemas.managing import (
     PaymentMethodAnswer,
     PaymentMethods,
 )
+from billing.service.confirming import Confirming
 from billing.service.standing import set_ceiling
 from billing.service.top_ups import TopUps
 from billing.service.wallets import WalletDesk
@@ -74,9 +75,12 @@ async def put_ceiling(buyer: BuyerDep, database: DatabaseDep, clock: ClockDep, b
 
 
 @router.get("/auto-top-up", summary="What is topped up by itself, and how it is going")
-async def show_top_up(buyer: BuyerDep, database: DatabaseDep, top_ups: TopUpsDep) -> AutoTopUpAnswer:
+async def show_top_up(request: Request, buyer: BuyerDep, database: DatabaseDep, top_ups: TopUpsDep) -> AutoTopUpAnswer:
     async with database.reading() as session:
-        return AutoTopUpAnswer.of(await top_ups.show(session, buyer.account_id))
+        found = await top_ups.show(session, buyer.account_id)
+    confirming: Confirming = request.app.state.confirming
+    link = await confirming.find_page(buyer.account_id, found.waiting_id) if found.waiting_id else None
+    return AutoTopUpAnswer.of(found, confirm_url=link)
 
 
 @router.put("/auto-top-up", summary="Top up by itself from now on, with the card on file")

@@ -11,6 +11,7 @@ from billing.errors import RoleMayNotBuyError
 from billing.schemas.buying import Payment, Subscription, SubscriptionAnswer
 from billing.schemas.managing import CreditNoteView, InvoiceView, UseOfInvoice, UseOfPayment
 from billing.service import statements
+from billing.service.confirming import Confirming
 from kit.database import Database
 from kit.identity import CallerDep
 from kit.paging import Cursor, Limit, Page, decode_cursor, decode_instant, encode_cursor
@@ -28,7 +29,11 @@ async def show_subscription(request: Request, caller: CallerDep) -> Subscription
     database: Database = request.app.state.database
     async with database.reading() as session:
         found = await statements.find_subscription(session, caller.account_id)
-    return SubscriptionAnswer(subscription=Subscription.of(found) if found else None)
+    link = None
+    if found is not None and found.unpaid is not None and found.unpaid.payment_id and caller.role in READERS:
+        confirming: Confirming = request.app.state.confirming
+        link = await confirming.find_page(caller.account_id, found.unpaid.payment_id)
+    return SubscriptionAnswer(subscription=Subscription.of(found, confirm_url=link) if found else None)
 
 
 @router.get("/payments", summary="The account's payments, newest first")

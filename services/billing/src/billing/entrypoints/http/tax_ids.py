@@ -23,7 +23,7 @@ DeskDep = Annotated[TaxIdDesk, Depends(_desk)]
 
 @router.get("", summary="The account's tax ids, as they stand on its invoices")
 async def list_tax_ids(buyer: BuyerDep, desk: DeskDep) -> TaxIds:
-    return TaxIds.of(await desk.show(buyer.account_id))
+    return TaxIds.of(await desk.show(buyer.account_id), automatic_tax=await desk.automatic())
 
 
 @router.post("", status_code=201, summary="Add a tax id; it stands on the invoices that follow")
