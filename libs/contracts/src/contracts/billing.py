@@ -107,7 +107,8 @@ class PaymentSettled(Event):
     """Stripe confirmed the money; the amounts are final. Keyed by account.
 
     A bundle grants `grant_amount` for `valid_days` (None: no expiry); a subscription's payment grants it
-    for the period. `tax_minor` was paid beside `paid_minor`: it is the tax office's, and nobody's revenue.
+    for the period. `tax_minor` was paid beside `paid_minor`: it is the tax office's, and nobody's revenue; so was
+    `use_minor`, for use that is past and was booked when it was made.
     """
 
     type: ClassVar[str] = "billing.payment-settled.v1"
@@ -128,6 +129,7 @@ class PaymentSettled(Event):
     period_start: AwareDatetime | None = None
     period_end: AwareDatetime | None = None
     tax_minor: IntString = 0
+    use_minor: IntString = 0
 
 
 class PaymentFailed(Event):

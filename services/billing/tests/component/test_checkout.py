@@ -35,6 +35,7 @@ async def test_a_paid_bundle_is_settled_with_its_fee(billing, account):
         "period_start": None,
         "period_end": None,
         "tax_minor": "0",
+        "use_minor": "0",
     }
     page = (await billing.http.get("/billing/payments", headers=account.headers)).json()
     assert [(item["amount"], item["credits"], item["reversed"], item["status"]) for item in page["items"]] == [

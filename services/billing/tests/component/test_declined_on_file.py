@@ -289,4 +289,6 @@ async def test_an_invoice_for_use_alone_is_a_payment_with_its_fee_and_grants_not
     assert (kind, offer, amount, known, grant, status) == ("bundle", "small", 700, True, 0, "settled")
     assert fee > 0
     assert len(told_of) == 2
-    assert (told_of[1]["paid_minor"], told_of[1]["fee_minor"], told_of[1]["grant_amount"]) == ("0", str(fee), "0")
+    last = told_of[1]
+    assert (last["paid_minor"], last["use_minor"], last["fee_minor"]) == ("0", "700", str(fee))
+    assert last["grant_amount"] == "0"

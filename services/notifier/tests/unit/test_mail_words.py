@@ -114,6 +114,19 @@ def test_every_reversal_is_told_in_words(reversal: str) -> None:
     assert mail.subject
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "for what you used"), ("de", "für Ihren Verbrauch")])
+def test_a_payment_for_use_that_is_past_promises_no_credit(language: str, words: str) -> None:
+    values = SAMPLES["payment-received"]
+    bought = RENDERER.render("payment-received", values, locale=language)
+    used = RENDERER.render("payment-received", values | {"granted": 0}, locale=language)
+
+    assert words in used.text
+    assert words not in bought.text
+    for word in ("Added", "Gutgeschrieben", "365"):
+        assert word not in used.text
+    assert "10" in used.subject
+
+
 @pytest.mark.parametrize("kind", ["payment-failed", "payment-action"])
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "Visa ending in 0341"), ("de", "Visa mit den letzten Ziffern 0341")]

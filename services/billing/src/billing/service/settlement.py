@@ -100,6 +100,7 @@ def _settled(receipt: Receipt, *, now: datetime) -> PaymentSettled:
             "grant_amount": receipt.grant_amount,
             "paid_minor": receipt.paid_minor - receipt.overage_minor - receipt.tax_minor,
             "tax_minor": receipt.tax_minor,
+            "use_minor": receipt.overage_minor,
             "fee_minor": receipt.fee_minor or 0,
             "currency": receipt.currency,
             "valid_days": terms.valid_days,

@@ -81,7 +81,7 @@ class Notices:
             offer=event.offer_id,
             unit=event.grant_unit,
             granted=event.grant_amount,
-            paid_minor=event.paid_minor + event.tax_minor,
+            paid_minor=event.paid_minor + event.tax_minor + event.use_minor,
             currency=event.currency,
             valid_days=event.valid_days,
             period_end=event.period_end.isoformat() if event.period_end else None,
