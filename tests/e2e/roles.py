@@ -100,7 +100,7 @@ OTHERS: Final[Mapping[tuple[str, str], str]] = {
     ("DELETE", "/billing/tax-ids/{tax_id}"): "admin",
     **{(verb, "/billing/auto-top-up"): "admin" for verb in ("PUT", "DELETE")},
     ("PUT", "/billing/overage"): "admin",
-    **{("GET", f"/billing/operator/{name}"): OPERATOR for name in ("paths", "audit")},
+    **{("GET", f"/billing/operator/{name}"): OPERATOR for name in ("paths", "tax", "audit")},
     ("PUT", "/billing/operator/paths/{path}"): STEPPED_UP,
     ("PUT", "/billing/operator/tax"): STEPPED_UP,
     # notifier
