@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from gateway.admission.types import Admitted, Refused
+from gateway.admission.types import Admitted
 from gateway.errors import ModelApiError
 from gateway.identity.credential import Credential
 from gateway.identity.credentials import Credentials
@@ -128,15 +128,19 @@ class OwnApi:
         headers = {name.decode(): value.decode() for name, value in made}
         return {"faregate-request-id": str(admitted.call_id), **headers}
 
-    def refused(self, refused: Refused, *, caller: Caller, model: str) -> ModelApiError:
-        self.refusals.note(caller.account_id, refused, model=model)
-        now_s = self.clock.now().timestamp()
-        error = refusal(refused, caller=caller, model=model, upgrade_url=self.upgrade_url, now_s=now_s)
+    def refused_operation(self, refusing: OperationRefusedError, *, caller: Caller, name: str) -> ModelApiError:
+        refused = refusing.refused
+        self.refusals.note(caller.account_id, refused, model=name)
+        error = refusal(
+            refused,
+            caller=caller,
+            model=name,
+            upgrade_url=self.upgrade_url,
+            problem=refusing.problem,
+            now_s=self.clock.now().timestamp(),
+        )
         error.headers["faregate-estimated-cost"] = credits_text(refused.required.credit_nano)
         return error
-
-    def refused_operation(self, error: OperationRefusedError, *, caller: Caller, name: str) -> ModelApiError:
-        return self.refused(error.refused, caller=caller, model=name)
 
 
 def _named(error: RequestValidationError) -> str:

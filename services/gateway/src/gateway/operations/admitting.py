@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from contracts.gateway import Operation
+from contracts.terms import PaymentProblem
 from gateway.admission.types import AccountTerms, AdmissionRequest, AdmissionUnavailableError, Admitted, Refused, Replan
 from gateway.errors import ModelApiError, unavailable
 from gateway.operations.pricing import WantedOperation, wanted_operation, worst_amounts
@@ -87,11 +88,12 @@ class AdmittedOperation:
 
 
 class OperationRefusedError(Exception):
-    """Nothing was taken; `refused` says why."""
+    """Nothing was taken; `refused` says why, `problem` why nothing could be charged before."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: Refused, *, problem: PaymentProblem | None = None) -> None:
         super().__init__(refused.reason)
         self.refused = refused
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class OperationAdmission:
             request = self._request(order, wanted, book, terms=terms)
             decided = await self.admission.admit(request)
             if isinstance(decided, Refused):
-                raise OperationRefusedError(decided)
+                raise OperationRefusedError(decided, problem=terms.payment_problem)
             if isinstance(decided, Admitted):
                 return decided, request.report
             terms = decided.terms

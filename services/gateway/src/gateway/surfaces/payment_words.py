@@ -16,6 +16,8 @@ _REASONS: Final = {
     "insufficient_funds": "insufficient funds",
     "lost_card": "the bank does not allow it any more",
     "pickup_card": "the bank does not allow it any more",
+    "stripe_missing": "it is not on file any more",
+    "stripe_refused": "it could not be charged",
     "stolen_card": "the bank does not allow it any more",
     "withdrawal_count_limit_exceeded": "it has reached its limit",
 }

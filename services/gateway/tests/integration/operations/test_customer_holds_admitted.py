@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from served_operations import Served, serving
 
-from contracts.terms import BudgetState, Limits, OverageTerms, Terms
+from contracts.terms import BudgetState, Limits, OverageTerms, PaymentProblem, Terms
 from rating import PriceBook
 from sandbox.stack import Stack
 
@@ -66,11 +66,13 @@ async def test_a_released_hold_gives_all_back(served: Served) -> None:
 
 
 async def test_too_few_credits_are_a_402_that_takes_nothing_and_can_be_repeated(served: Served) -> None:
-    node, customer = await served.gateway("a"), served.account(credit=0.09)
+    problem = PaymentProblem(reason="insufficient_funds", card_brand="visa", card_last4="0341")
+    node, customer = await served.gateway("a"), served.account(credit=0.09, payment_problem=problem)
 
     refused = await customer.post(node, "/v1/usage", IMAGE, key="key-1")
 
     assert refused.status_code == 402
+    assert "the Visa card ending in 0341 was declined" in refused.json()["error"]["message"]
     assert refused.json()["error"]["type"] == "billing_error"
     assert refused.headers["x-should-retry"] == "false"
     assert (await customer.units(node))["credit"]["available"] == "0.09"
