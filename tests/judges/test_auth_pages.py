@@ -1,4 +1,4 @@
-"""Auth's pages in Chromium, at desktop and phone width: axe finds nothing, nothing is cut off, people get through."""
+"""Auth's pages and the offers in Chromium, at desktop and phone width: axe finds nothing, nothing is cut off."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -98,6 +98,8 @@ async def test_every_page_is_usable_at_every_width(product: Product, chromium: s
             "invitation?token=x",
         ):
             await seen.at(name.partition("?")[0], f"/auth/pages/{name}")
+        await seen.at("offers", "/billing/offers")
+        await page.goto(f"{product.url}/auth/pages/invitation?token=x")
         await seen.press("Join the team")
         await seen.at("link-over")
 
