@@ -68,7 +68,7 @@ check: setup ## format, lint, types, imports, dependencies, contracts, sizes
 	@$(BIN)/python tools/check_sizes.py
 	@$(BIN)/python tools/check_addresses.py
 
-proofs: setup ## the hard cap, rolling restarts and lost servers under load, simulated years, the story of money, Keycloak: half an hour and more
+proofs: setup ## the hard cap, rolling restarts and lost servers under load, simulated years, the story of money, a day away, Keycloak: half an hour and more
 	@$(BIN)/python -m pytest -m proof $(PYTEST)
 
 judges: setup ## what outside judges say: Node, Go, Chromium, nginx; what is missing is skipped by name

@@ -16,7 +16,8 @@ from sandbox.bench.auth_reading import Reading, flat_figures, me_figure, reading
 from sandbox.bench.auth_signing_in import SIGNING_IN, login_figures
 from sandbox.bench.figures import Figure
 from sandbox.bench.pinning import GATEWAY_CORE, pin
-from sandbox.bench.product import Measured, Say
+from sandbox.bench.product import BESIDE_THE_CALL, Measured, Say
+from sandbox.programs import SERVERS
 
 USUALLY: Final = ("login", "check", "refresh", "me")
 FIGURES: Final = (*USUALLY, "many")
@@ -30,6 +31,7 @@ class Asked:
     """Auth, who asks it, and those who are there meanwhile: made when the first figure wants so many."""
 
     auth: psutil.Process
+    servers: list[int]
     people: People
     connection: asyncpg.Connection
     say: Say
@@ -44,18 +46,19 @@ class Asked:
     async def reading(self, *, users: int) -> Reading:
         await self.at_least(users)
         self.say(f"auth: refreshing and own page with {users:,} users")
-        return await reading(self.people, self.auth)
+        return await reading(self.people, self.auth, servers=self.servers)
 
 
 async def auth_figures(measured: Measured, say: Say, *, only: Collection[str] = USUALLY) -> list[Figure]:
-    """Asked of auth itself, which has a core of its own: the gateway has nothing to do, and the others stand still."""
+    """Asked of auth itself, which has a core of its own; all others stand still."""
     auth = psutil.Process(measured.supervisor.pid_of("auth"))
     pin(auth.pid, GATEWAY_CORE)
     connection = await connect(measured.stack.admin_url)
     try:
         async with Door(measured.addresses.port("auth")) as door:
-            with measured.gateway_alone():
-                return await _figures(Asked(auth, People(door), connection, say), only)
+            with measured.standing_still("gateway", *BESIDE_THE_CALL):
+                servers = [measured.supervisor.pid_of(name) for name in SERVERS]
+                return await _figures(Asked(auth, servers, People(door), connection, say), only)
     finally:
         await connection.close()
 

@@ -10,7 +10,7 @@ import psutil
 
 from sandbox.bench.auth_crowd import People, Person
 from sandbox.bench.figures import Figure, quantile
-from sandbox.bench.pinning import cpu_s
+from sandbox.bench.pinning import cpu_s, running_anywhere
 
 REFRESHING: Final = 16
 WARM_S: Final = 1.0
@@ -34,13 +34,15 @@ class Reading:
     me_cpu_ms: float
 
 
-async def reading(people: People, auth: psutil.Process) -> Reading:
+async def reading(people: People, auth: psutil.Process, *, servers: Sequence[int]) -> Reading:
+    """CPU is told of a core of auth's own; how long `/auth/me` takes where all, `servers` too, run as anywhere."""
     crowd = await asyncio.gather(*(people.join() for _ in range(REFRESHING)))
     tokens = [await one.login() for one in crowd]
     works = [_refreshing(one, str(first["refresh_token"])) for one, first in zip(crowd, tokens, strict=True)]
     await _during(auth, works, seconds=WARM_S)
     refreshes_per_s, refresh_cpu_ms = await _during(auth, works, seconds=REFRESH_S)
-    me_ms, me_cpu_ms = await _me(people, auth, str(tokens[0]["access_token"]))
+    with running_anywhere([auth.pid, *servers]):
+        me_ms, me_cpu_ms = await _me(people, auth, str(tokens[0]["access_token"]))
     return Reading(refreshes_per_s, refresh_cpu_ms, me_ms, me_cpu_ms)
 
 
