@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from contracts.auth import ProjectShareChanged
 from kit.clock import Clock
 from kit.consumer import Lanes
-from kit.garbage import collect_seldom
+from kit.garbage import collect_seldom, keep_freed_memory
 from kit.identity import ServiceTokens
 from kit.service import Service
 from kit.settings import ServiceSettings
@@ -159,6 +159,7 @@ def _live_with(app: FastAPI, positions: UsagePositions, retention: UsageRetentio
         await retention.refuse_at_start()
         async with inner(app):
             collect_seldom()
+            keep_freed_memory()
             try:
                 yield
             finally:
