@@ -44,6 +44,7 @@ class DaySums(NamedTuple):
 Days = dict[DayKey, DaySums]
 _tuple: Final = tuple.__new__
 """What `DayKey(…)` comes to, without a call of Python."""
+_NOTHING: Final = [0] * len(DaySums._fields)
 
 
 def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Days:
@@ -64,7 +65,7 @@ def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Days:
         ))  # fmt: skip
         sums = found.get(key)
         if sums is None:
-            sums = found[key] = [0] * len(DaySums._fields)
+            sums = found[key] = _NOTHING.copy()
         # Written out in the order of the fields: every call of a batch comes by here.
         sums[0] += 1
         sums[1] += call.outcome not in WENT_WELL
@@ -80,7 +81,7 @@ def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Days:
         sums[11] += call.overage_nano
         sums[12] += call.cost_nano
         sums[13] += call.recognised_nano
-    return {key: DaySums._make(sums) for key, sums in found.items()}
+    return {key: _tuple(DaySums, sums) for key, sums in found.items()}
 
 
 def add(days: Days, key: DayKey, sums: DaySums) -> None:
