@@ -234,3 +234,13 @@ async def test_a_portal_session_opens_for_a_customer(party):
     )
 
     assert session.url.startswith("http")
+
+
+async def test_tax_settings_say_whether_taxes_can_be_computed_and_registrations_where(party):
+    settings = await party.v1.tax.settings.retrieve_async()
+    registrations = await party.v1.tax.registrations.list_async({"status": "active", "limit": 100})
+
+    pending = settings.status_details.to_dict().get("pending") or {}
+    assert (settings.status, bool(pending.get("missing_fields"))) in {("active", False), ("pending", True)}
+    assert settings.defaults.tax_behavior in {None, "exclusive", "inclusive", "inferred_by_currency"}
+    assert {one.status for one in registrations.data} <= {"active"}

@@ -97,6 +97,7 @@ async def test_a_price_may_say_itself_whether_its_tax_is_inside(stripe_client, s
 
 async def test_without_any_word_on_whether_tax_is_inside_nothing_is_sold(stripe_client, stripe_server):
     v1 = stripe_client.v1
+    await v1.tax.settings.update_async({"head_office": {"address": {"country": "DE"}}})
 
     with pytest.raises(stripe.InvalidRequestError, match="tax_behavior"):
         await checkout(v1, stripe_server.control, price=await priced(v1), country="DE")
@@ -174,6 +175,7 @@ async def test_a_payment_takes_what_its_calculation_says(stripe_client):
 
 async def test_nobody_computes_for_a_customer_who_is_nowhere(stripe_client):
     v1 = stripe_client.v1
+    await registered(v1)
     customer = await v1.customers.create_async({})
 
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -182,3 +184,24 @@ async def test_nobody_computes_for_a_customer_who_is_nowhere(stripe_client):
         )
 
     assert refused.value.code == "customer_tax_location_invalid"
+
+
+async def test_nothing_is_computed_before_the_head_office_is_known(stripe_client):
+    v1 = stripe_client.v1
+    price = await priced(v1, recurring={"interval": "month"})
+    customer = await v1.customers.create_async({"payment_method": "pm_card_visa", "address": {"country": "DE"}})
+    taxed = {"customer": customer.id, "automatic_tax": {"enabled": True}}
+    line_items = [{"price": price.id, "quantity": 1}]
+    shop = {"success_url": "https://shop.example/", "mode": "subscription"}
+
+    for ask in (
+        v1.checkout.sessions.create_async({**taxed, **shop, "line_items": line_items}),
+        v1.subscriptions.create_async({**taxed, "items": [{"price": price.id}]}),
+        v1.invoices.create_async(taxed),
+        v1.tax.calculations.create_async(
+            {"currency": "usd", "customer": customer.id, "line_items": [{"amount": 1, "reference": "x"}]}
+        ),
+    ):
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            await ask
+        assert refused.value.code == "stripe_tax_inactive"

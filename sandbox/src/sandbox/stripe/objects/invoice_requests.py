@@ -16,6 +16,7 @@ from sandbox.stripe.objects.invoices import (
 )
 from sandbox.stripe.objects.metadata import fresh, merged
 from sandbox.stripe.objects.payment_methods import referenced_method
+from sandbox.stripe.objects.tax_rates import check_active
 from sandbox.stripe.parameters import (
     AUTOMATIC_TAX,
     EXPAND,
@@ -88,6 +89,9 @@ PAYABLE: dict[str, Kind] = {
 
 def create_invoice(work: Work, ident: str, params: Params) -> Json:
     customer = work.referenced("customer", params["customer"], param="customer")
+    is_taxed = params.get("automatic_tax", {}).get("enabled", False)
+    if is_taxed:
+        check_active(work)
     return new_invoice(
         work,
         customer,
@@ -99,7 +103,7 @@ def create_invoice(work: Work, ident: str, params: Params) -> Json:
         default_payment_method=params.get("default_payment_method"),
         description=params.get("description"),
         metadata=fresh(params.get("metadata")),
-        automatic_tax=params.get("automatic_tax", {}).get("enabled", False),
+        automatic_tax=is_taxed,
         without_pending=params.get("pending_invoice_items_behavior") != "include",
     )
 

@@ -1,7 +1,7 @@
 """What Stripe asks of a checkout that is to compute taxes, or to ask for a tax id."""
 
 from sandbox.stripe.errors import StripeError
-from sandbox.stripe.objects.tax_rates import country_of
+from sandbox.stripe.objects.tax_rates import check_active, country_of
 from sandbox.stripe.routing import Params
 from sandbox.stripe.work import Work
 
@@ -12,6 +12,8 @@ def check_taxes(work: Work, params: Params) -> None:
     if params["mode"] == "setup" and (is_taxed or asks_for_id):
         name = "automatic_tax" if is_taxed else "tax_id_collection"
         raise StripeError(f"You can not pass `{name}` in `setup` mode.", param=name)
+    if is_taxed:
+        check_active(work)
     updates = params.get("customer_update", {})
     if "customer_update" in params and "customer" not in params:
         raise StripeError("`customer_update` can only be passed together with `customer`.", param="customer_update")

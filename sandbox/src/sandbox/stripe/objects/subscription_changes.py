@@ -48,7 +48,7 @@ def _plain(work: Work, subscription: Json, params: Params) -> Params:
 def _automatic_tax(work: Work, subscription: Json, *, wanted: bool) -> Json:
     if not wanted:
         return dict(BLANK["automatic_tax"])
-    check_located(work.get("customer", subscription["customer"]))
+    check_located(work, work.get("customer", subscription["customer"]))
     return ENABLED
 
 

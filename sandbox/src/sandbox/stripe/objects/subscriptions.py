@@ -118,7 +118,7 @@ def create_subscription(work: Work, ident: str, params: Params) -> Json:
     customer = work.referenced("customer", params["customer"], param="customer")
     is_taxed = params.get("automatic_tax", {}).get("enabled", False)
     if is_taxed:
-        check_located(customer)
+        check_located(work, customer)
     wanted = Wanted(
         customer=customer,
         items=_items(work, params.get("items", [])),

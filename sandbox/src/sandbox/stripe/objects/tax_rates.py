@@ -98,8 +98,16 @@ def total_taxes(lines: Iterable[Json]) -> list[Json]:
     return list(found.values())
 
 
-def check_located(customer: Json, *, param: str = "customer") -> str:
+def check_active(work: Work) -> None:
+    """Without a head office Stripe computes nothing, and says so."""
+    if not (work.store.find_switch(SETTINGS) or {}).get("head_office"):
+        message = "Stripe Tax is not active: set a head office in your tax settings."
+        raise StripeError(message, code="stripe_tax_inactive", param="automatic_tax")
+
+
+def check_located(work: Work, customer: Json, *, param: str = "customer") -> str:
     """The country that decides; Stripe refuses to compute taxes for a customer who is nowhere."""
+    check_active(work)
     country = country_of(customer)
     if country is None:
         message = "The customer's location isn't recognized. Set a valid customer address in order to calculate tax."

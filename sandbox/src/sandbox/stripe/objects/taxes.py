@@ -211,11 +211,11 @@ def _address(work: Work, params: Params) -> Json:
         raise StripeError(message, code="parameter_missing", param="customer_details")
     if "customer" in params:
         customer = work.referenced("customer", params["customer"], param="customer")
-        check_located(customer)
+        check_located(work, customer)
         found: Json = customer["address"]
         return found
     told: Json = params["customer_details"].get("address") or {}
-    check_located({"address": told}, param="customer_details[address]")
+    check_located(work, {"address": told}, param="customer_details[address]")
     return {name: told.get(name) for name in ADDRESS_LINES}
 
 
