@@ -15,7 +15,7 @@ _NOWHERE = "customer_tax_location_invalid"
 
 
 class StripeTaxes:
-    """Every write carries an idempotency key that is made from our own ids."""
+    """Writes carry an idempotency key; a calculation has none, it moves nothing and may be asked for again."""
 
     def __init__(self, client: stripe.StripeClient) -> None:
         self._client = client
@@ -32,7 +32,7 @@ class StripeTaxes:
     ) -> Calculation:
         """What is due on top of an amount where the customer is, else where the card is billed to.
 
-        Raises `TaxLocationError` when Stripe knows neither.
+        Raises `TaxLocationError` when Stripe knows neither, or computes nothing for another reason that it names.
         """
         with stripe_errors():
             found = (await self._client.v1.customers.retrieve_async(customer)).to_dict()
@@ -47,9 +47,7 @@ class StripeTaxes:
             try:
                 made = await self._client.v1.tax.calculations.create_async(params=params)
             except stripe.InvalidRequestError as error:
-                if error.code == _NOWHERE:
-                    raise TaxLocationError("Stripe does not know where the customer is.") from error
-                raise
+                raise TaxLocationError(f"Stripe computes no taxes for this payment ({error.code}).") from error
         return shapes.shaped(_calculation, made.to_dict())
 
     async def _billed_to(self, payment_method: str) -> dict[str, Any]:

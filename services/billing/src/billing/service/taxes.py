@@ -133,7 +133,7 @@ async def due_on_top(
             amount_minor=amount_minor,
             currency=currency,
         )
-    except TaxLocationError:
+    except TaxLocationError as error:
         metrics.TAX_NOT_PLACED.inc()
-        log.warning("billing.tax_not_placed", attempt_id=str(attempt_id))
+        log.warning("billing.tax_not_placed", attempt_id=str(attempt_id), reason=error.detail)
         return None
