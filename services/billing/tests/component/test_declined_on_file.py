@@ -121,14 +121,46 @@ async def test_gateways_hear_of_the_card_that_did_not_pay_for_use_until_it_does(
     assert await counter.taken(account_id) == [2000]
 
 
-async def test_gateways_hear_of_the_card_that_paused_top_ups_until_another_one_is_on_file(counter):
-    account_id = await counter.buyer()
-    await answers(counter, account_id, "expired_card")
+async def runs_low(counter, account_id) -> None:
+    """It tops up by itself, and has to."""
     counter.books.set(account_id, 2 * CREDIT)
     async with counter.database.transaction() as session:
         rule = TopUpRule(5 * CREDIT, 2000, 5000, 20000)
         await TopUps(counter.paths, counter.clock).set_rule(session, account_id, rule)
     await counter.collecting().once()
+
+
+async def test_a_top_up_that_waits_cannot_be_confirmed_beside_the_one_that_followed_it(counter):
+    account_id = await counter.buyer()
+    await answers(counter, account_id, "authentication_required")
+    await runs_low(counter, account_id)
+    first = await waiting_id(counter, account_id)
+
+    # Once more with the same card, then with another one.
+    async with counter.database.transaction() as session:
+        await TopUps(counter.paths, counter.clock).resume(session, account_id)
+    counter.clock.advance(4 * 3600)
+    for _ in range(2):
+        await counter.collecting().once()
+    second = await waiting_id(counter, account_id)
+    await counter.change_rows("UPDATE account_settings SET payment_method_id = NULL")
+    await counter.buy(account_id, None)
+    counter.clock.advance(4 * 3600)
+    for _ in range(2):
+        await counter.collecting().once()
+    await counter.hear()
+
+    assert first != second
+    assert await states(counter, account_id) == ["given_up", "given_up", "succeeded"]
+    assert await counter.taken(account_id) == await counter.settled(account_id) == [2300]
+    for old in (first, second):
+        assert await confirming(counter).find_page(account_id, old) is None
+
+
+async def test_gateways_hear_of_the_card_that_paused_top_ups_until_another_one_is_on_file(counter):
+    account_id = await counter.buyer()
+    await answers(counter, account_id, "expired_card")
+    await runs_low(counter, account_id)
 
     paused = await told(counter, account_id)
     await counter.change_rows("UPDATE account_settings SET payment_method_id = NULL")

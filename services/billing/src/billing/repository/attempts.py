@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from billing.tables import AccountSettingsRow, ChargeAttemptRow
 
@@ -85,18 +86,21 @@ async def find_under_way(session: AsyncSession, account_id: UUID, purpose: str) 
     return row
 
 
-async def list_overtaken(
-    session: AsyncSession, purpose: str, *, now: datetime, limit: int
-) -> Sequence[ChargeAttemptRow]:
-    """Attempts that wait for their customer, who has since put another way to pay on file."""
+async def list_overtaken(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[ChargeAttemptRow]:
+    """Attempts that wait for their customer, though another card is on file by now or another attempt was begun."""
+    later = aliased(ChargeAttemptRow)
+    is_followed = exists().where(
+        later.account_id == ChargeAttemptRow.account_id,
+        later.purpose == ChargeAttemptRow.purpose,
+        later.created_at > ChargeAttemptRow.created_at,
+    )
     rows = await session.scalars(
         select(ChargeAttemptRow)
         .join(AccountSettingsRow, AccountSettingsRow.account_id == ChargeAttemptRow.account_id)
         .where(
-            ChargeAttemptRow.purpose == purpose,
             ChargeAttemptRow.state == "needs_action",
             ChargeAttemptRow.next_try_at <= now,
-            AccountSettingsRow.payment_method_id != ChargeAttemptRow.payment_method_id,
+            or_(AccountSettingsRow.payment_method_id != ChargeAttemptRow.payment_method_id, is_followed),
         )
         .order_by(ChargeAttemptRow.created_at)
         .limit(limit)

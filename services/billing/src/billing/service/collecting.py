@@ -199,9 +199,9 @@ class Collecting:
         return None
 
     async def _withdraw_overtaken(self) -> None:
-        """With another card on file nobody confirms the old payment: it is taken back first, then asked for anew."""
+        """What nobody is to confirm any more can be paid no more: use is asked for anew only then."""
         async with self.database.reading() as session:
-            found = await repository.list_overtaken(session, "pay_per_use", now=self.clock.now(), limit=BATCH)
+            found = await repository.list_overtaken(session, now=self.clock.now(), limit=BATCH)
         for attempt in found:
             wait = min(LONGEST_WAIT, PATIENCE * 2 ** min(attempt.tries, 10))
             async with self.database.transaction() as session:
