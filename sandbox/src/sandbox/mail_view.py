@@ -22,7 +22,7 @@ def show_list(console: Console, url: str) -> None:
     for message in messages:
         table.add_row(str(message["id"]), str(message["received_at"]), _people(message["to"]), str(message["subject"]))
     console.print(table)
-    console.print(f"\nRead one with `python -m sandbox mail ID`, or all in a browser: {url}", highlight=False)
+    console.print(f"\nRead one with `.venv/bin/python -m sandbox mail ID`, or all in a browser: {url}", highlight=False)
 
 
 def show_mail(console: Console, url: str, mail_id: str) -> None:
@@ -43,6 +43,6 @@ def _get(url: str, path: str) -> dict[str, Any]:
     except httpx2.HTTPError as error:
         raise StackError(f"the mailbox at {url} does not answer: {type(error).__name__}") from error
     if answer.status_code == httpx2.codes.NOT_FOUND:
-        raise StackError("there is no such mail; `python -m sandbox mail` lists them")
+        raise StackError("there is no such mail; `make mail` lists them")
     content: dict[str, Any] = answer.raise_for_status().json()
     return content
