@@ -320,19 +320,31 @@ def bad_tokens(good: str, issuer: str) -> dict[str, str]:
     }
 
 
-async def test_a_bad_token_is_401_everywhere(product: Product, door: Door) -> None:
-    for route in door.routes:
-        if (route.method, route.described) in OPEN:
-            continue
+def bad_tokens_at(door: Door, issuer: str, *, all_everywhere: bool) -> Iterator[tuple[Route, str, str | None]]:
+    """None and two in turn at each closed route; at one route under each first word of a path, all of them."""
+    words: set[str] = set()
+    closed = [route for route in door.routes if (route.method, route.described) not in OPEN]
+    for number, route in enumerate(closed):
+        kinds = list(bad_tokens(door.token, issuer).items())
+        word = route.described.split("/")[1]
+        if word in words and not all_everywhere:
+            kinds = [kinds[(2 * number + turn) % len(kinds)] for turn in range(2)]
+        words.add(word)
+        yield route, "none at all", None
+        yield from ((route, *one) for one in kinds)
+
+
+@pytest.mark.parametrize("all_everywhere", [False, pytest.param(True, marks=pytest.mark.proof)])
+async def test_a_bad_token_is_401_everywhere(product: Product, door: Door, *, all_everywhere: bool) -> None:
+    for route, kind, token in bad_tokens_at(door, product.url, all_everywhere=all_everywhere):
         # Enough that nothing but the token is wrong.
         sent = {"json": route.body} if route.takes_json else {}
-        for kind, token in {"none at all": None, **bad_tokens(door.token, product.url)}.items():
-            while (answer := await door.ask(route, token=token, **sent)).status_code == 429:  # noqa: ASYNC110  # as told
-                # So many of them look like guessing.
-                await asyncio.sleep(int(answer.headers["retry-after"]))
-            refused(route, answer, kind)
-            assert answer.status_code == 401, (route, kind, answer.text)
-            assert answer.headers["www-authenticate"] == "Bearer"
-            assert answer.headers["x-should-retry"] == "false"
-            assert token is None or token not in answer.text
+        while (answer := await door.ask(route, token=token, **sent)).status_code == 429:  # noqa: ASYNC110  # as told
+            # So many of them look like guessing.
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+        refused(route, answer, kind)
+        assert answer.status_code == 401, (route, kind, answer.text)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["x-should-retry"] == "false"
+        assert token is None or token not in answer.text
     assert (await door.http.get("/ledger/balance", headers={"authorization": f"Bearer {door.token}"})).is_success
