@@ -26,17 +26,21 @@ async def test_a_ledger_killed_under_load_charges_every_call_once(product: Produ
     fast = {"anthropic-sandbox-scenario": "text;delay_ms=0"}
 
     # As many at once as the trial plan allows.
-    at_once = asyncio.Semaphore(8)
+    at_once, answered = asyncio.Semaphore(8), asyncio.Event()
 
     async def call() -> None:
         async with at_once:
             await sdk.messages.create(model=MODEL, max_tokens=16, messages=QUESTION, extra_headers=fast)
+            answered.set()
 
     load = asyncio.gather(*(call() for _ in range(60)))
-    await asyncio.sleep(0.4)
+    # From then on the gateway knows the balance.
+    await answered.wait()
     await product.kill("ledger")
-    await load
-    await product.start("ledger")
+    try:
+        await load
+    finally:
+        await product.start("ledger")
 
     await until("sixty charges", lambda: _charged(customer, 60), timeout_s=40)
     transactions = await customer.all_pages("/ledger/transactions")
