@@ -7,9 +7,9 @@ PACKAGES := libs/contracts libs/rating libs/kit services/auth services/gateway s
 SOURCES := $(addsuffix /src,$(PACKAGES))
 LOCKS := tools/bootstrap.lock requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
 # Workers, each with its own Kafka, PostgreSQL and Redis; `make test PYTEST='-k name'` narrows. Most tests wait more
-# than they compute, so one more than there are cores.
-WORKERS ?= 3
-# Two products at once, each of a dozen processes.
+# than they compute, so twice as many as there are cores.
+WORKERS ?= 4
+# One worker has the product of all, the other what has servers of its own (sandbox.work_order).
 WHOLE_WORKERS ?= 2
 WHOLE := sandbox/tests tests/e2e
 # A file stays with one worker; the order is that of sandbox.work_order.

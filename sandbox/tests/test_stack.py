@@ -16,6 +16,8 @@ from sandbox.stack.process import Process
 from sandbox.stack.topics import create_topics, end_offsets
 from sandbox.testing import FlushRedis, FreshDatabase, KafkaRecords, SkipToEnd, forget_real_keys
 
+pytestmark = pytest.mark.long
+
 TOPIC = "gateway.usage-recorded.v1"
 
 

@@ -15,6 +15,8 @@ from ledger.errors import BehindError
 
 Published = Callable[..., Awaitable[list[dict[str, Any]]]]
 
+pytestmark = pytest.mark.long
+
 
 async def test_the_story_from_activation_to_a_charge_reaches_the_gateways(running: Any, published: Published) -> None:
     account_id = await running.new_account()

@@ -27,6 +27,8 @@ from ledger.service.verifying import Verifying
 from ledger.settings import SHIPPED_BOOK
 from sandbox.stack import Stack
 
+pytestmark = pytest.mark.long
+
 
 class Books:
     """A few accounts with calls and seals, and somebody who may do anything to the rows."""

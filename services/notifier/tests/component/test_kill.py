@@ -20,6 +20,8 @@ from notifier.app import create_endpoints
 from notifier.service.endpoints import Wanted
 from notifier.settings import NotifierSettings
 
+pytestmark = pytest.mark.long
+
 
 async def test_a_mail_that_was_handed_over_and_not_settled_comes_again_with_the_same_message_id(
     surround, auth: StandInAuth, address: str
