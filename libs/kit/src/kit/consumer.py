@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+from zlib import crc32
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -104,8 +105,9 @@ class Consumer:
     def parts(self, decoded: Decoded, *, lanes: int) -> list[list[Decoded]]:
         """A batch as transactions: the parts one after another, the lanes of a part side by side.
 
-        What has a handler of its own comes first; whole batches follow in lanes by partition, which share no key, so
-        that one is with the database while another is in Python. Without lanes it is one transaction.
+        What has a handler of its own comes first; whole batches follow in lanes, which share no key, so that one is
+        with the database while another is in Python. Not by partition: a large batch is all there is of two or three
+        of them, so that lanes were empty or twice as long as others. Without lanes it is one transaction.
         """
         good, bad = decoded
         if lanes == 1:
@@ -114,7 +116,7 @@ class Consumer:
         sides: dict[int, list[Received[Any]]] = defaultdict(list)
         for one in good:
             if one.record.topic in self._batch_handlers:
-                sides[one.record.partition % lanes].append(one)
+                sides[crc32(one.record.key or b"") % lanes].append(one)
         first: list[list[Decoded]] = [[(alone, bad)]] if alone or bad else []
         return [*first, [(side, []) for side in sides.values()]]
 

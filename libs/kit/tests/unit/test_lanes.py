@@ -1,4 +1,4 @@
-"""Batches in lanes: transactions side by side, by partition; what fails is tried again by itself."""
+"""Batches in lanes: transactions side by side, by key; what fails is tried again by itself."""
 
 import asyncio
 from collections import Counter
@@ -45,20 +45,23 @@ class NoDatabase(Database):
         yield None
 
 
-def record(event: type[Event], partition: int) -> StoredRecord:
+Lane = list[tuple[bytes | None, int]]
+"""Key and offset of what one transaction holds."""
+
+
+def record(event: type[Event], offset: int, *, keys: int = 60) -> StoredRecord:
+    """All of one partition, as most of a large batch is."""
     made = event(id=uuid4(), time=ManualClock().now(), account_id=uuid4())  # type: ignore[call-arg]
-    return StoredRecord(event.type, partition, 0, b"key", made.encode("test"))
+    return StoredRecord(event.type, 0, offset, b"%d" % (offset % keys), made.encode("test"))
 
 
-async def applied(handler: Callable[[int], Any], records: list[StoredRecord]) -> int:
+async def applied(handler: Callable[[Lane], Any], records: list[StoredRecord]) -> int:
     """Run one batch of these through a runner; how many transactions that took."""
     consumer = Consumer("test")
 
     @consumer.on_batch(Counted)
     async def on_counted(_session: Any, batch: Batch) -> None:
-        partitions = {one.record.partition % LANES for one in batch.received}
-        assert len(partitions) == 1
-        await handler(partitions.pop())
+        await handler([(one.record.key, one.record.offset) for one in batch.received])
 
     return await transactions(consumer, records, lane_records=1)
 
@@ -81,24 +84,40 @@ async def transactions(consumer: Consumer, records: list[StoredRecord], *, lane_
 async def test_the_lanes_of_a_batch_are_under_way_at_the_same_time() -> None:
     all_begun = asyncio.Barrier(LANES)
 
-    async def handler(_lane: int) -> None:
+    async def handler(_lane: Lane) -> None:
         async with asyncio.timeout(5):
             await all_begun.wait()
 
-    assert await applied(handler, [record(Counted, partition) for partition in range(2 * LANES)]) == LANES
+    assert await applied(handler, [record(Counted, offset) for offset in range(60)]) == LANES
+
+
+async def test_what_has_one_key_is_in_one_lane_in_its_order_and_lanes_are_about_as_long() -> None:
+    lanes: list[Lane] = []
+
+    async def handler(lane: Lane) -> None:
+        lanes.append(lane)
+
+    await applied(handler, [record(Counted, offset, keys=300) for offset in range(900)])
+
+    keys = [{key for key, _ in lane} for lane in lanes]
+    assert sum(map(len, keys)) == len(set[bytes | None]().union(*keys)) == 300
+    assert all(lane == sorted(lane, key=lambda one: one[1]) for lane in lanes)
+    assert all(200 < len(lane) < 400 for lane in lanes)
 
 
 async def test_a_lane_that_failed_is_tried_again_and_the_others_are_not() -> None:
     tries: Counter[int] = Counter()
 
-    async def handler(lane: int) -> None:
-        tries[lane] += 1
-        if lane == 1 and tries[lane] == 1:
+    async def handler(lane: Lane) -> None:
+        tries.update(offset for _, offset in lane)
+        if tries[0] == 1 and (b"0", 0) in lane:
             raise OSError("the database is away for a moment")
 
-    await applied(handler, [record(Counted, partition) for partition in range(LANES)])
+    await applied(handler, [record(Counted, offset) for offset in range(60)])
 
-    assert tries == {0: 1, 1: 2, 2: 1}
+    assert tries[0] == 2
+    assert Counter(tries.values()).keys() == {1, 2}
+    assert sum(tries.values()) < 2 * len(tries)
 
 
 async def test_a_batch_too_small_for_lanes_is_one_transaction() -> None:
@@ -108,7 +127,7 @@ async def test_a_batch_too_small_for_lanes_is_one_transaction() -> None:
     async def on_counted(_session: Any, batch: Batch) -> None:
         seen.append(len(batch.received))
 
-    records = [record(Counted, partition) for partition in range(LANES)]
+    records = [record(Counted, offset) for offset in range(LANES)]
 
     assert await transactions(consumer, records, lane_records=2) == 1
     assert seen == [LANES]
@@ -124,11 +143,11 @@ def test_what_has_a_handler_of_its_own_comes_before_the_lanes() -> None:
     async def on_counted(_session: Any, _batch: Batch) -> None: ...
 
     broken = StoredRecord(Counted.type, 0, 9, b"key", b"{")
-    decoded = consumer.decode([record(Counted, 0), record(Named, 1), record(Counted, 4), broken])
+    decoded = consumer.decode([record(Counted, 0), record(Named, 1), record(Counted, 60), broken])
 
-    first, lanes = consumer.parts(decoded, lanes=LANES)
+    first, (lane,) = consumer.parts(decoded, lanes=LANES)
 
     ((alone, bad),) = first
     assert [one.event.type for one in alone] == [Named.type]
     assert [one.record for one in bad] == [broken]
-    assert [[one.record.partition for one in good] for good, _ in lanes] == [[0], [4]]
+    assert [one.record.offset for one in lane[0]] == [0, 60]

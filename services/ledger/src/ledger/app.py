@@ -53,7 +53,7 @@ from ledger.settings import LedgerSettings
 BATCH_RECORDS = 12_000
 """When there is lag: what an account costs beside its calls is paid once per batch; a snapshot still fits a record."""
 LANES = Lanes(3)
-"""Transactions of one batch side by side, by partition: PostgreSQL works for one while Python works on another."""
+"""Transactions of one batch side by side, by account: PostgreSQL works for one while Python works on another."""
 FETCH_WAIT_MS = 50
 """A balance is seen that much later at most; what it costs an idle machine stands in docs/performance.md."""
 
