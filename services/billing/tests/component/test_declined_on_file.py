@@ -1,11 +1,11 @@
 """What becomes of payments on file that do not go through: told to the gateways, confirmed by their customer, once."""
 
 import json
-from datetime import timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
+from accrued import hour_of_use
 from faults import SOME_OR_ALL, FaultyTransport, on_calls
 
 from billing.adapters.confirm_links import ConfirmLinks
@@ -14,7 +14,6 @@ from billing.service.confirming import Confirming
 from billing.service.pay_per_use import PayPerUse, Wish, owe_use
 from billing.service.standing import Standing
 from billing.service.top_ups import TopUps
-from contracts.ledger import OverageAccrued
 
 CREDIT = 10**9
 VISA = {"card_brand": "visa", "card_last4": "4242"}
@@ -44,22 +43,9 @@ async def uses(counter, outcome: str, amount_nano: int = 20 * CREDIT) -> object:
 
 
 async def owes(counter, account_id, amount_nano: int, *, sequence: int = 1) -> None:
-    now = counter.clock.now()
-    event = OverageAccrued(
-        id=uuid4(),
-        time=now,
-        account_id=account_id,
-        plan_id="used",
-        plan_version=1,
-        hour=now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1),
-        sequence=sequence,
-        collect="payment",
-        unit="credit",
-        quantity=amount_nano,
-        amount_nano=amount_nano,
-    )
+    event = hour_of_use(counter, account_id, amount_nano, sequence=sequence)
     async with counter.database.transaction() as session:
-        await owe_use(session, event, now=now)
+        await owe_use(session, event, now=counter.clock.now())
 
 
 async def told(counter, account_id) -> dict:

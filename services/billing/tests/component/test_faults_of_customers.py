@@ -3,17 +3,16 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from accrued import hour_of_use
 from faults import SOME_OR_ALL, FaultyTransport, on_calls
 
 from billing.domain.collecting import TopUpRule
 from billing.service.changing import Wanted
 from billing.service.pay_per_use import PayPerUse, Wish, owe_use
 from billing.service.top_ups import TopUps
-from contracts.ledger import OverageAccrued
 from kit.errors import UnavailableError
 from sandbox.fixtures_stripe import running_stripe_server
 
@@ -237,23 +236,6 @@ async def one_payment(counter, account_id, amount_minor: int, *, purpose: str, t
         "SELECT state FROM charge_attempt WHERE account_id = :id AND purpose = :purpose", id=account_id, purpose=purpose
     )
     assert [row.state for row in rows] == ["succeeded"]
-
-
-def hour_of_use(counter, account_id, amount_nano: int) -> OverageAccrued:
-    now = counter.clock.now()
-    return OverageAccrued(
-        id=uuid4(),
-        time=now,
-        account_id=account_id,
-        plan_id="used",
-        plan_version=1,
-        hour=now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1),
-        sequence=1,
-        collect="payment",
-        unit="credit",
-        quantity=amount_nano,
-        amount_nano=amount_nano,
-    )
 
 
 async def state(counter, account_id) -> tuple:

@@ -1,11 +1,11 @@
 """Automatic taxes: off until Stripe collects them, on top of every price, never credited and nobody's revenue."""
 
 import json
-from datetime import timedelta
 from uuid import uuid4
 
 import httpx2
 import pytest
+from accrued import hour_of_use
 from faults import FaultyTransport, on_calls
 
 from billing.cli import cli
@@ -13,7 +13,6 @@ from billing.domain.collecting import TopUpRule
 from billing.errors import TaxesNotReadyError
 from billing.service.pay_per_use import PayPerUse, Wish, owe_use
 from billing.service.top_ups import TopUps
-from contracts.ledger import OverageAccrued
 from kit.testing_commands import called
 
 CREDIT = 10**9
@@ -224,23 +223,6 @@ async def test_use_paid_afterwards_takes_its_tax_on_top_and_settles_the_use(coun
     assert await settled(counter, account_id) == [("2000", "380", "0")]
     (carry,) = await counter.rows("SELECT carry_nano FROM use_carry WHERE account_id = :id", id=account_id)
     assert carry.carry_nano == 9
-
-
-def hour_of_use(counter, account_id, amount_nano: int) -> OverageAccrued:
-    now = counter.clock.now()
-    return OverageAccrued(
-        id=uuid4(),
-        time=now,
-        account_id=account_id,
-        plan_id="used",
-        plan_version=1,
-        hour=now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1),
-        sequence=1,
-        collect="payment",
-        unit="credit",
-        quantity=amount_nano,
-        amount_nano=amount_nano,
-    )
 
 
 @pytest.mark.parametrize("number", range(5))
