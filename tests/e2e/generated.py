@@ -26,6 +26,7 @@ OPERATORS = "/operator"
 # Each value that a description allows, and those just beside them; and, in `make proofs`, what is made up of them.
 PHASES = ("coverage", pytest.param("fuzzing", marks=pytest.mark.proof))
 MADE_UP = 20
+CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 async def generate(
@@ -33,7 +34,7 @@ async def generate(
 ) -> tuple[int, str]:
     """The generator's exit code and report; the same requests each time."""
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run"),
+        *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(CONFIG), "run"),
         *(f"{product.url}/{service}/openapi.json", "--url", product.url),
         *("--header", f"Authorization: Bearer {token}"),
         *("--include-path-regex", paths, "--exclude-path-regex", but, "--checks", ",".join(CHECKS)),

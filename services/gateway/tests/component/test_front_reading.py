@@ -244,6 +244,16 @@ def test_a_compressed_body_is_refused_on_model_routes_only(front: RunningFront):
     assert [seen.by for seen in front.seen] == ["app"]
 
 
+@pytest.mark.parametrize("more", [b"", b" HTTP/1.1\r\n" + HOST + b"\r\n"])
+def test_a_url_that_is_too_long_is_refused_in_the_words_of_its_path(front: RunningFront, more: bytes):
+    for path, type_of_it in ((b"/v1/messages", b"application/json"), (b"/app", b"application/problem+json")):
+        answer = front.exchange(b"GET " + path + b"?" + b"a" * 9000 + more)
+
+        assert answer.startswith(b"HTTP/1.1 414 ")
+        assert b"content-type: " + type_of_it + b"\r\n" in answer
+        assert "longer than 8192 bytes" in message_of(answer)
+
+
 @PATHS
 def test_a_slow_head_is_refused(quick: RunningFront, path: bytes, by: str):
     with quick.connect() as wire:

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway import metrics
 from gateway.dataplane.body import BodyReader
 from gateway.dataplane.exchange import Exchange
-from gateway.dataplane.framing import Head
+from gateway.dataplane.framing import Head, asked_path
 from gateway.dataplane.front import Front, Route
 from gateway.dataplane.problems import answer_problem, refusal
 from gateway.dataplane.same_head import SameHead
@@ -199,13 +199,13 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, error: ModelApiError, *, reason: str) -> None:
         """Answer, and read nothing more from this connection."""
         metrics.REQUESTS_REFUSED.labels(reason).inc()
-        head, route = self._head, self._route
+        asked = self._head or Head("GET", asked_path(self._buffer), b"", 1)
+        route = self.front.routes.find(asked.path)
         self._state = State.ENDING
         self._is_unread = True
-        asked = head or Head("GET", b"", b"", 1)
         asked.keep_alive = False
         exchange = Exchange(self, asked, path=asked.path.decode("ascii"), body=b"", peer=self._socket_peer)
-        if head is None or route is not None or exchange.path.startswith("/v1/"):
+        if not asked.path or route is not None or exchange.path.startswith("/v1/"):
             exchange.refuse(self.front.routes.error(exchange.path, error))
         else:
             answer_problem(exchange, error)

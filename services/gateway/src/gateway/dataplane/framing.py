@@ -17,6 +17,7 @@ _PATH: Final = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})
 # Browsers leave brackets, bars, braces and carets in a query as they are.
 _QUERY: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]|{}^`]|%[0-9A-Fa-f]{2})*+")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]++)(/[^#]*+|\?[^#]*+|)", re.IGNORECASE)
+_ASKED: Final = re.compile(rb"[A-Z]{1,16} (/[!->@-~]*+)")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _ZERO: Final = ord("0")
 MOST_DIGITS: Final = 18
@@ -139,6 +140,12 @@ _lines: Final = _Lines()
 _line_of: Final = _lines.__getitem__
 _requests: Final = _Requests()
 _hosts: Final = _Hosts()
+
+
+def asked_path(seen: bytes) -> bytes:
+    """The path that a head asks for although nothing else of it may be readable; empty when that is not to be told."""
+    found = _ASKED.match(seen)
+    return b"" if found is None else found[1]
 
 
 def check_beginning(seen: bytes, limits: HeadLimits, *, scanned: int) -> None:
