@@ -13,7 +13,7 @@ from tests.judges.conftest import missing
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(300)]
 
 
-async def test_the_gateway_is_measured_beside_nginx(tmp_path: Path) -> None:
+async def test_the_gateway_is_measured_beside_nginx_and_a_bare_paid_call(tmp_path: Path) -> None:
     if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin") is None:
         missing("nginx")
 
@@ -21,9 +21,10 @@ async def test_the_gateway_is_measured_beside_nginx(tmp_path: Path) -> None:
     await asyncio.wait_for(process.wait(), 280)
 
     figures = json.loads((tmp_path / "build" / "bench.json").read_text())
-    assert len(figures) == 4
+    assert len(figures) == 8
     assert all(set(figure) == {"name", "value", "unit", "against", "ratio", "must", "holds"} for figure in figures)
     assert all(figure["ratio"] > 0 and "nginx" in figure["against"] for figure in figures)
+    assert sum(figure["against"].startswith("bare call ") for figure in figures) == 4
     # Whether a must is reached says something about a machine that does nothing else; this one may.
     assert all((figure["must"] is None) == (figure["holds"] is None) for figure in figures)
     assert process.returncode == int(any(figure["holds"] is False for figure in figures))

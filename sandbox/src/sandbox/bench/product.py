@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,26 @@ class Measured(Faregate):
         finally:
             for process in others:
                 process.resume()
+
+    @asynccontextmanager
+    async def bare_call(self) -> AsyncIterator[tuple[int, psutil.Process]]:
+        """Port and process of a bare paid call in the gateway's place, between the same servers; the gateway rests."""
+        (port,) = free_ports(1)
+        servers = str(self.upstream_port), self.stack.redis_url, self.stack.kafka_bootstrap
+        with self.standing_still("gateway"):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "sandbox.bench.bare_call", str(port), *servers, stdout=PIPE
+            )
+            try:
+                assert process.stdout is not None
+                if await process.stdout.readline() != b"ready\n":
+                    raise RuntimeError("the bare call did not start; its own words stand above")
+                pin(process.pid, GATEWAY_CORE)
+                yield port, psutil.Process(process.pid)
+            finally:
+                with suppress(ProcessLookupError):
+                    process.terminate()
+                await process.wait()
 
     async def accounts(self, count: int, *, credits_amount: int) -> list[Account]:
         return [await self.make_account(credits_amount=str(credits_amount)) for _ in range(count)]
