@@ -103,7 +103,7 @@ class Consumer:
         return decode_all(records, self._types, self._decoders)
 
     def parts(self, decoded: Decoded, *, lanes: int) -> list[list[Decoded]]:
-        """A batch as transactions: the parts one after another, the lanes of a part side by side.
+        """A batch as transactions: the parts one after another, the lanes of a part, by number, side by side.
 
         What has a handler of its own comes first; whole batches follow in lanes, which share no key, so that one is
         with the database while another is in Python. Not by partition: a large batch is all there is of two or three
@@ -113,12 +113,12 @@ class Consumer:
         if lanes == 1:
             return [[decoded]]
         alone = [one for one in good if one.record.topic not in self._batch_handlers]
-        sides: dict[int, list[Received[Any]]] = defaultdict(list)
+        sides: list[list[Received[Any]]] = [[] for _ in range(lanes)]
         for one in good:
             if one.record.topic in self._batch_handlers:
                 sides[crc32(one.record.key or b"") % lanes].append(one)
         first: list[list[Decoded]] = [[(alone, bad)]] if alone or bad else []
-        return [*first, [(side, []) for side in sides.values()]]
+        return [*first, [(side, []) for side in sides]]
 
     async def apply(self, session: AsyncSession, records: Sequence[Record], *, clock: Clock) -> None:
         """Apply a batch in this transaction. Raises only what makes the whole batch worth trying again."""

@@ -19,6 +19,7 @@ from kit.database import Database, is_transient
 from kit.received import Decoded, Received, Record, SetAside
 from kit.retrier import ParkedRetrier
 from kit.tasks import is_stopping
+from kit.under_way import GivenBackError, Part, UnderWay, behind, firsts
 
 log = logging.get(__name__)
 
@@ -32,6 +33,8 @@ LEAVE_TIMEOUT_S: Final = 2.0
 # aiokafka tries a commit again for as long as Kafka is away.
 COMMIT_TIMEOUT_S: Final = 10.0
 BEHIND_TIMEOUT_S: Final = 1.0
+# One whose last lanes are still with the database, and one whose first lanes are there already.
+UNDER_WAY_AT_ONCE: Final = 2
 DECODED_AT_ONCE: Final = 200
 # A fetch is what one partition gives to a batch at most: with the usual 1 MB no batch would become large.
 FETCHED_BYTES: Final = 4 << 20
@@ -70,12 +73,11 @@ class Runner:
         self._clock = clock
         self._lanes = lanes
         self._parked = ParkedRetrier(consumer, database=database, clock=clock)
-        self._busy_since: float | None = None
         self._waiting_since: float | None = None
         self._last_progress = clock.monotonic()
         self._failing: str | None = None
         self._stopping = False
-        self._applying: asyncio.Task[None] | None = None
+        self._under_way: list[UnderWay] = []
         self._returned: dict[TopicPartition, int] = {}
         self._stop_timeout_s = stop_timeout_s
         self._broker = KafkaBroker(
@@ -129,19 +131,18 @@ class Runner:
                 await asyncio.sleep(backoff.next_s())
 
     async def _stop_broker(self) -> None:
-        """Let the running batch end; then, whatever hangs, leave the group, so that another member gets the records."""
-        kafka, tasks, batch = self._subscriber.consumer, list(self._subscriber.tasks), self._applying
+        """Let what is under way end; then, whatever hangs, leave the group, so that another member gets the records."""
+        kafka, tasks = self._subscriber.consumer, list(self._subscriber.tasks)
         try:
             async with asyncio.timeout(self._stop_timeout_s):
-                if batch is not None:
-                    await asyncio.wait({batch})
+                await self._all_ended()
                 await self._broker.stop()
             return
         except (TimeoutError, KafkaError, OSError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_stopping():
                 raise
             log.warning("kit.consumer_stop_failed", group=self._consumer.group, reason=type(error).__name__)
-        for task in [*tasks, *([batch] if batch else [])]:
+        for task in [*tasks, *(batch.task for batch in self._under_way if batch.task is not None)]:
             task.cancel()
         with suppress(TimeoutError, KafkaError, OSError):
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
@@ -158,17 +159,34 @@ class Runner:
                 await self._start()
 
     async def _on_batch(self, message: KafkaMessage) -> None:
-        """Decode a batch while the one before it is with the database: two are in flight, in order."""
+        """Decode a batch while those before it are with the database, and begin it behind them, in order."""
         raw, kafka = message.raw_message, self._subscriber.consumer
         records: Sequence[Record] = raw if isinstance(raw, tuple) else (raw,)
         decoded = await self._decoded(records)
-        if self._applying is not None:
-            await asyncio.wait({self._applying})
+        parts = self._consumer.parts(decoded, lanes=self._lanes.wanted(len(decoded[0])))
+        batch = UnderWay(records, parts, began_s=self._clock.monotonic())
+        await self._room_for(batch)
         if self._returned or self._stopping:
-            # Fetched before an earlier batch was given back: it comes again, behind that one.
+            # Fetched before an earlier batch was given back: it comes again, behind that one. So does what began behind
+            # that one; were it given back later than this, it would be the place from which is fetched anew.
+            await self._all_ended()
             self._give_back(records, kafka)
             return
-        self._applying = asyncio.create_task(self._apply_and_commit(records, decoded, kafka), name="batch")
+        if self._under_way:
+            batch.follow(self._under_way[-1])
+        self._under_way.append(batch)
+        batch.task = asyncio.create_task(self._apply_and_commit(batch, kafka), name="batch")
+
+    async def _room_for(self, batch: UnderWay) -> None:
+        under_way = self._under_way
+        while under_way and (len(under_way) >= UNDER_WAY_AT_ONCE or not batch.may_follow(under_way[-1])):
+            first = under_way[0].task
+            assert first is not None
+            await asyncio.wait({first})
+
+    async def _all_ended(self) -> None:
+        if batches := {batch.task for batch in self._under_way if batch.task is not None}:
+            await asyncio.wait(batches)
 
     async def _decoded(self, records: Sequence[Record]) -> Decoded:
         good: list[Received[Any]] = []
@@ -181,42 +199,53 @@ class Runner:
             await asyncio.sleep(0)
         return good, bad
 
-    async def _apply_and_commit(
-        self, records: Sequence[Record], decoded: Decoded, kafka: AIOKafkaConsumer | None
-    ) -> None:
+    async def _apply_and_commit(self, batch: UnderWay, kafka: AIOKafkaConsumer | None) -> None:
+        try:
+            is_committed = await self._keep_applying(batch, kafka)
+        finally:
+            batch.end()
+            self._under_way.remove(batch)
+        if not is_committed:
+            self._give_back(batch.records, kafka, keep=True)
+
+    async def _keep_applying(self, batch: UnderWay, kafka: AIOKafkaConsumer | None) -> bool:
+        """Whether the batch is applied and committed; longer than this tries, it would exceed the poll interval."""
         backoff = Backoff(first_s=0.2)
-        began = self._busy_since = self._clock.monotonic()
-        parts = self._consumer.parts(decoded, lanes=self._lanes.wanted(len(decoded[0])))
-        while not self._stopping and self._clock.monotonic() - began < RETRY_IN_PLACE_S:
+        failing_since: float | None = None
+        while not self._stopping:
             # Nobody waits for what this raises, so nothing may leave this loop but an applied batch.
+            began = self._clock.monotonic()
             try:
-                for lanes in parts:
-                    await self._apply_lanes(lanes)
-                await self._commit(records, kafka)
+                for part in batch.parts:
+                    await self._apply_lanes(batch, part)
+                await batch.turn_to_commit()
+                await self._commit(batch.records, kafka)
+                batch.committed.set_result(True)
                 self._progressed()
-                return
+                return True
+            except GivenBackError:
+                break
             except (Exception, asyncio.CancelledError) as error:  # whatever it is, the batch must be tried again
                 if isinstance(error, asyncio.CancelledError) and is_stopping():
                     raise
-                self._failing = type(error).__name__
-                self._last_progress = self._clock.monotonic()
-                log.warning("kit.batch_delayed", group=self._consumer.group, reason=self._failing, records=len(records))
+                self._tell_delayed(batch, reason=type(error).__name__)
+                failing_since = began if failing_since is None else failing_since
+                if self._clock.monotonic() - failing_since >= RETRY_IN_PLACE_S:
+                    break
                 await asyncio.sleep(backoff.next_s())
-        # Longer would exceed the poll interval: give the records back and fetch them anew.
-        self._returned |= _firsts(records)
-        self._give_back((), kafka, keep=True)
-        self._busy_since = None
+        return False
+
+    def _tell_delayed(self, batch: UnderWay, *, reason: str) -> None:
+        self._failing = reason
+        self._last_progress = self._clock.monotonic()
+        log.warning("kit.batch_delayed", group=self._consumer.group, reason=reason, records=len(batch.records))
 
     async def _commit(self, records: Sequence[Record], kafka: AIOKafkaConsumer | None) -> None:
         """Commit behind these records only: the next batch is fetched already. What is no longer ours is not ours."""
         if kafka is None:
             return
-        lasts: dict[TopicPartition, int] = {}
-        for record in records:
-            partition = TopicPartition(record.topic, record.partition)
-            lasts[partition] = max(record.offset + 1, lasts.get(partition, 0))
         ours = kafka.assignment()
-        offsets = {partition: offset for partition, offset in lasts.items() if partition in ours}
+        offsets = {partition: offset for partition, offset in behind(records).items() if partition in ours}
         if not offsets:
             return
         try:
@@ -231,7 +260,7 @@ class Runner:
 
         A fetch may be under way while the first of two batches is given back.
         """
-        for partition, offset in _firsts(records).items():
+        for partition, offset in firsts(records).items():
             self._returned[partition] = min(offset, self._returned.get(partition, offset))
         for partition, offset in self._returned.items():
             with suppress(KafkaError):
@@ -240,13 +269,22 @@ class Runner:
         if not keep:
             self._returned.clear()
 
-    async def _apply_lanes(self, lanes: list[Decoded]) -> None:
+    async def _apply_lanes(self, batch: UnderWay, part: Part) -> None:
         """Apply lanes side by side, each in a transaction of its own; raises when one failed, and only that remains."""
-        outcomes = await asyncio.gather(*map(self._apply_or_isolate, lanes), return_exceptions=True)
-        failed = [(lane, outcome) for lane, outcome in zip(lanes, outcomes, strict=True) if outcome is not None]
-        lanes[:] = [lane for lane, _ in failed]
-        if failed:
-            raise failed[0][1]
+        outcomes = await asyncio.gather(
+            *(self._apply_lane(batch, part, lane) for lane in range(len(part))), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _apply_lane(self, batch: UnderWay, part: Part, lane: int) -> None:
+        if (decoded := part[lane]) is None:
+            return
+        await batch.turn_of(lane)
+        if decoded[0] or decoded[1]:
+            await self._apply_or_isolate(decoded)
+        batch.lane_applied(part, lane)
 
     async def _apply_or_isolate(self, decoded: Decoded) -> None:
         """Apply the batch; when it fails by its content, apply each record alone and set the poison aside."""
@@ -277,13 +315,12 @@ class Runner:
 
     def _progressed(self) -> None:
         self._failing = None
-        self._busy_since = None
         self._last_progress = self._clock.monotonic()
 
     async def live(self) -> None:
         """Raise `RuntimeError` when a batch is stuck, or records wait and nothing moves: only a restart helps then."""
         now = self._clock.monotonic()
-        since = self._busy_since
+        since = self._under_way[0].began_s if self._under_way else None
         if since is None:
             since = self._waiting_since = await self._first_seen_behind(now)
         if since is not None and now - max(since, self._last_progress) > STUCK_AFTER_S:
@@ -316,11 +353,3 @@ class Runner:
             raise RuntimeError(f"batches fail: {self._failing}")
         if self._subscriber.consumer is None:
             raise RuntimeError("not connected to Kafka yet")
-
-
-def _firsts(records: Sequence[Record]) -> dict[TopicPartition, int]:
-    earliest: dict[TopicPartition, int] = {}
-    for record in records:
-        partition = TopicPartition(record.topic, record.partition)
-        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
-    return earliest
