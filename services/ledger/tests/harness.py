@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import text
 
 from contracts.event import Event
+from contracts.ledger import BalanceChanged
 from kit import parking
 from kit.clock import ManualClock
 from kit.database import Database
@@ -111,4 +112,9 @@ class Ledger:
         return [one for one in data if account_id is None or one["account_id"] == str(account_id)]
 
     async def snapshots(self, account_id: UUID) -> list[dict[str, Any]]:
-        return await self.sent("ledger.balance-changed.v1", account_id)
+        """As their readers understand them: what has the contract's default is not told."""
+        sent = await self.sent(BalanceChanged.type, account_id)
+        return [
+            {**BalanceChanged(**{**data, "id": data["event_id"], "time": self.clock.now()}).payload(), **data}
+            for data in sent
+        ]

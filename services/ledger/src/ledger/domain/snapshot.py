@@ -1,7 +1,8 @@
 """An account's whole admission state, as gateways need it (money.md 4).
 
 One is made per account and batch, so it is put together as the values that `BalanceChanged` would have, without the
-model; a test holds the two against each other.
+model; a test holds the two against each other. What has the contract's default is left out: for most accounts that is
+half of the event, which is written to the outbox, packed, kept by Kafka and read by every gateway.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,10 +15,9 @@ import orjson
 
 from contracts.billing import PlanPublished
 from contracts.event import encode_fields
-from contracts.ledger import BalanceChanged, Limits
+from contracts.ledger import BalanceChanged
 from contracts.money import Unit
 from contracts.terms import SoftLimit
-from contracts.terms import Terms as PlanTerms
 from kit.ids import fact_text
 from ledger.domain.account import Account
 from ledger.domain.budgets import BudgetAccount
@@ -26,8 +26,6 @@ from ledger.domain.overage import overage_slice_id
 from ledger.domain.periods import boundary
 from ledger.domain.plans import PlanRates, interval_of, period_allowances
 
-UNLIMITED: Final = Limits()
-ORDINARY: Final = PlanTerms()
 _NAMES: Final = {unit: unit.value for unit in (Unit.CREDIT, Unit.TOKEN, Unit.REQUEST)}
 """A member's value is asked of Python's own code, which takes as long as all else about a slice."""
 
@@ -44,19 +42,21 @@ class Terms:
     @cached_property
     def fields(self) -> dict[str, Any]:
         plan = self.plan
-        return {
-            "plan_id": plan.plan_id if plan else None,
-            "plan_version": plan.version if plan else None,
-            "admission": plan.admission if plan else "strict",
-            "models": list(plan.models) if plan and plan.models is not None else None,
-            "limits": (plan.limits if plan else UNLIMITED).model_dump(mode="json"),
+        if plan is None:
+            return {"markup_bps": self.markup_bps}
+        told: dict[str, Any] = {
+            "plan_id": plan.plan_id,
+            "plan_version": plan.version,
+            "admission": plan.admission,
+            "limits": plan.limits.model_dump(mode="json", exclude_defaults=True),
             "markup_bps": self.markup_bps,
         }
+        return told if plan.models is None else {**told, "models": list(plan.models)}
 
     @cached_property
     def counting(self) -> dict[str, Any]:
         """How calls of the plan are counted and served."""
-        return (self.plan.terms if self.plan else ORDINARY).model_dump(mode="json")
+        return {} if self.plan is None else self.plan.terms.model_dump(mode="json", exclude_defaults=True)
 
     @cached_property
     def renewed_units(self) -> frozenset[Unit]:
@@ -90,22 +90,29 @@ def snapshot(
         fields, slices = _softly_limited(account, terms.plan, fields=fields, slices=slices)
     if account.markup_bps is not None:
         # What was agreed with a customer holds for every model.
-        fields, counting = {**fields, "markup_bps": account.markup_bps}, {**counting, "model_markups": []}
-    return {
+        fields = {**fields, "markup_bps": account.markup_bps}
+        counting = {name: value for name, value in counting.items() if name != "model_markups"}
+    told = {
         "account_id": str(account.id),
         "version": account.version,
         "state": account.standing,
         **fields,
-        "debt_nano": str(account.debt_nano),
-        "overage_room_nano": str(room_nano),
         "slices": slices,
         "applied": [str(call_id) for call_id in applied],
         "arming": account.arming,
-        "terms": counting,
-        "budgets": [budget.state(now) for budget in budgets],
         "armed": _armed(account, terms),
-        "payment_problem": None if account.payment_problem is None else orjson.loads(account.payment_problem),
     }
+    if account.debt_nano:
+        told["debt_nano"] = str(account.debt_nano)
+    if room_nano:
+        told["overage_room_nano"] = str(room_nano)
+    if counting:
+        told["terms"] = counting
+    if budgets:
+        told["budgets"] = [budget.state(now) for budget in budgets]
+    if account.payment_problem is not None:
+        told["payment_problem"] = orjson.loads(account.payment_problem)
+    return told
 
 
 def encoded_snapshot(data: dict[str, Any], *, source: str, now: datetime) -> bytes:
@@ -188,7 +195,7 @@ def _softly_limited(
         if limit.then == "throttle" and limit.throttled_requests_per_minute is not None:
             limits = fields["limits"]
             rate = limit.throttled_requests_per_minute
-            usual = limits["requests_per_minute"]
+            usual = limits.get("requests_per_minute")
             lowered = rate if usual is None else min(rate, usual)
             fields = {**fields, "limits": {**limits, "requests_per_minute": lowered}}
         elif limit.then == "block":
