@@ -21,6 +21,8 @@ from sandbox.stack import roles
 ACCOUNTS: Final = 2000
 MANY_ACCOUNTS: Final = 1_000_000
 EVENTS: Final = 60_000
+TURNS: Final = 3
+"""What is compared is measured in turns: a machine that others use too is not equally fast from minute to minute."""
 MUST_RATIO: Final = 0.2
 MUST_WITHIN: Final = 1.5
 MUST_TWO: Final = 1.6
@@ -94,15 +96,15 @@ async def large_ledger_figures(measured: Measured, say: Say, *, only: Collection
             figures += await read_figures(measured, connection, say)
         await (await _alone(measured)).close()
         if "many" in only:
-            await books.rate()
             figures.append(await _compared(books, await books.many(), name="a million accounts"))
         if "behind" in only:
-            await books.rate()
+            first = await books.rate()
             behind = int(os.environ.get(CHARGES_BEHIND, CHARGES_BEHIND_USUALLY))
             say(f"ledger: making {behind} charges")
             await ledger_books.make_charges(connection, await books.many(), count=behind)
             name = f"with {behind / 10**6:g} M charges behind it"
-            figures.append(await _compared(books, await books.ids(), name=name))
+            rate = await applied_per_s(measured, await books.ids(), events=EVENTS)
+            figures.append(_within(first, rate, name=name))
     finally:
         await connection.close()
     return figures
@@ -134,11 +136,16 @@ async def _beside_bare_sql(books: Books) -> Figure:
 
 
 async def _compared(books: Books, ids: Sequence[UUID], *, name: str) -> Figure:
-    first = await books.rate()
-    books.say(f"ledger: the same, {name}")
-    rate = await applied_per_s(books.measured, ids, events=EVENTS)
-    ratio = first / rate
-    must = f"<= {MUST_WITHIN}"
+    first_s = compared_s = 0.0
+    for turn in range(1, TURNS + 1):
+        first_s += 1 / await applied_per_s(books.measured, await books.ids(), events=EVENTS)
+        compared_s += 1 / await applied_per_s(books.measured, ids, events=EVENTS)
+        books.say(f"ledger: {name}, turn {turn} of {TURNS}: {compared_s / first_s:.2f} times slower so far")
+    return _within(TURNS / first_s, TURNS / compared_s, name=name)
+
+
+def _within(first: float, rate: float, *, name: str) -> Figure:
+    ratio, must = first / rate, f"<= {MUST_WITHIN}"
     return Figure(f"ledger: {name}", rate, "events/s", f"{first:,.0f} events/s", ratio, must, ratio <= MUST_WITHIN)
 
 
