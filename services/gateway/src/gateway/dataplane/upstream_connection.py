@@ -39,6 +39,7 @@ class ProviderConnection(asyncio.Protocol):
     __slots__ = (
         "_ended",
         "_extra",
+        "_extra_from",
         "_fetch",
         "_framed",
         "_has_head",
@@ -55,6 +56,7 @@ class ProviderConnection(asyncio.Protocol):
         "_transport",
         "_unread_bytes",
         "heard_s",
+        "on_body",
         "reused",
         "round_trip_s",
         "sent_s",
@@ -64,15 +66,17 @@ class ProviderConnection(asyncio.Protocol):
         self._home = home
         self._transport: asyncio.Transport | None = None
         self._fetch: Fetch | None = None
-        self._parser = httptools.HttpResponseParser(self)
         self._headers: list[Header] = []
         self._parts: list[bytes] = []
+        # With every chunk: a method of ours would cost five times as much.
+        self.on_body = self._parts.append
+        self._parser = httptools.HttpResponseParser(self)
         self._outgoing: memoryview | None = None
         self._interim = self._framed = self._extra = self._paused = False
         self._has_head = self._told = self._ended = False
         self._keeps = False
         self._status = 0
-        self._unread_bytes = 0
+        self._unread_bytes = self._extra_from = 0
         self.reused = False
         self.heard_s = self.sent_s = self.round_trip_s = 0.0
 
@@ -134,6 +138,8 @@ class ProviderConnection(asyncio.Protocol):
             # Nobody asked for these bytes; the next answer would be read as theirs.
             self._drop()
             return
+        if self._extra:
+            return
         ticked_s = self._home.ticked_s
         if ticked_s > self.heard_s:  # noqa: PLR1730  # with every event: a call costs twice as much
             self.heard_s = ticked_s
@@ -142,6 +148,9 @@ class ProviderConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break("UnreadableAnswer")
             return
+        if self._extra:
+            # What comes behind the answer belongs to nobody.
+            del self._parts[self._extra_from :]
         if not self._has_head:
             self._unread_bytes += len(data)
             if self._unread_bytes > MOST_HEAD_BYTES:
@@ -157,6 +166,8 @@ class ProviderConnection(asyncio.Protocol):
         self._hand_over(fetch)
 
     def on_message_begin(self) -> None:
+        if self._ended and not self._extra:
+            self._extra_from = len(self._parts)
         self._extra = self._ended
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -176,10 +187,6 @@ class ProviderConnection(asyncio.Protocol):
         elif not self._extra:
             self._status = status
             self._has_head = True
-
-    def on_body(self, body: bytes) -> None:
-        if not self._extra:
-            self._parts.append(body)
 
     def on_message_complete(self) -> None:
         if not self._interim:
@@ -250,10 +257,14 @@ class ProviderConnection(asyncio.Protocol):
 
     def _next_bytes(self, most_bytes: int | None) -> bytes:
         parts = self._parts
+        if most_bytes is None or (len(parts) == 1 and len(parts[0]) <= most_bytes):
+            whole = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            return whole
         taken = size = 0
         for part in parts:
             size += len(part)
-            if most_bytes is not None and size > most_bytes:
+            if size > most_bytes:
                 break
             taken += 1
         if taken == 0:

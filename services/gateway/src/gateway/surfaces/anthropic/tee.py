@@ -41,9 +41,14 @@ class AnthropicStreamTee(HoldingTee):
             return False
         self.has_content = True
         overhead = _DELTA_OVERHEAD_BYTES - len(_BLANK_LINE)
-        sizes = [len(frame) - overhead for frame in frames.split(_BLANK_LINE)[:-1]]
+        sizes = list(map(len, frames.split(_BLANK_LINE)))
+        # Behind the last blank line stands nothing.
+        sizes.pop()
         self._events += len(sizes)
-        self._bytes += sum([size for size in sizes if size > 0])
+        if min(sizes) >= overhead:
+            self._bytes += sum(sizes) - overhead * len(sizes)
+        else:
+            self._bytes += sum([size - overhead for size in sizes if size > overhead])
         return True
 
     def _read(self, frame: bytes) -> bool:
