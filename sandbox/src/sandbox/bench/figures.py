@@ -3,12 +3,15 @@
 import json
 import platform
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
+
+Round = TypeVar("Round")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ def interpreter() -> str:
         for option, name in (("--enable-optimizations", "PGO"), ("--with-lto", "LTO"))
     )
     return f"{platform.python_implementation()} {platform.python_version()}, built {built}"
+
+
+def middle(rounds: Sequence[Round], by: Callable[[Round], float]) -> Round:
+    """The round whose ratio is neither the best nor the worst: a core's speed changes from second to second."""
+    return sorted(rounds, key=by)[len(rounds) // 2]
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -1,8 +1,8 @@
 """A closed-loop client: N kept-alive connections, each sends its next call when the last one ended.
 
-    python -m sandbox.bench.load PORT CONNECTIONS SECONDS json|stream KEYS_FILE
+    python -m sandbox.bench.load PORT CONNECTIONS SECONDS json|stream KEYS_FILE [WARM_UP_S]
 
-Prints one JSON line: calls, seconds, errors, CPU not included. The warm-up does not count.
+Prints `warm`, then one JSON line: calls, seconds, errors, CPU not included. The warm-up does not count.
 """
 
 import asyncio
@@ -85,13 +85,15 @@ class Caller(asyncio.Protocol):
         return True
 
 
-async def _load(port: int, connections: int, seconds: float, *, stream: bool, keys: list[str]) -> dict[str, object]:
+async def _load(
+    port: int, connections: int, *, seconds: float, warm_up_s: float, stream: bool, keys: list[str]
+) -> dict[str, object]:
     tally = Tally()
     loop = asyncio.get_running_loop()
     for number in range(connections):
         caller = partial(Caller, tally, request(keys[number % len(keys)], stream=stream))
         await loop.create_connection(caller, "127.0.0.1", port)
-    await asyncio.sleep(WARM_UP_S)
+    await asyncio.sleep(warm_up_s)
     sys.stdout.write("warm\n")
     sys.stdout.flush()
     before, began = tally.ended, time.perf_counter()
@@ -102,9 +104,16 @@ async def _load(port: int, connections: int, seconds: float, *, stream: bool, ke
 
 
 def main(arguments: list[str]) -> None:
-    port, connections, seconds, kind, keys_file = arguments
-    keys = Path(keys_file).read_text().split()
-    done = uvloop.run(_load(int(port), int(connections), float(seconds), stream=kind == "stream", keys=keys))
+    port, connections, seconds, kind, keys_file, *warm_up_s = arguments
+    work = _load(
+        int(port),
+        int(connections),
+        seconds=float(seconds),
+        warm_up_s=float(warm_up_s[0]) if warm_up_s else WARM_UP_S,
+        stream=kind == "stream",
+        keys=Path(keys_file).read_text().split(),
+    )
+    done = uvloop.run(work)
     sys.stdout.write(json.dumps(done) + "\n")
 
 

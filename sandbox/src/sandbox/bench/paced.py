@@ -19,7 +19,7 @@ import uvloop
 from sandbox.bench.figures import quantile
 from sandbox.bench.upstream import DELTAS
 
-WARM_UP_S: Final = 3.0
+WARM_UP_S: Final = 2.0
 _STAMP: Final = b'"text": "'
 _STAMP_DIGITS: Final = 19
 _EVENT: Final = b"event: content_block_delta"
