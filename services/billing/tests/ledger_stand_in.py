@@ -42,8 +42,9 @@ class Books:
             "amount": str(max(0, left_nano)),
             "starts_at": "2020-01-01T00:00:00Z",
         }
-        body: dict[str, Any] = {"slices": [part], "debt_nano": str(max(0, -left_nano))}
-        return JSONResponse(body)
+        body: dict[str, Any] = {"slices": [part]}
+        # As the ledger does: what has the contract's default is left out.
+        return JSONResponse(body if left_nano >= 0 else {**body, "debt_nano": str(-left_nano)})
 
 
 @asynccontextmanager

@@ -6,8 +6,9 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx2
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from contracts.event import IntString
 from contracts.ledger import Slice
 from contracts.money import Unit
 from kit.errors import UnavailableError
@@ -15,7 +16,13 @@ from kit.identity import ServiceTokens
 
 AUDIENCE: Final = "ledger"
 TIMEOUT_S: Final = 10.0
-_SLICES: Final = TypeAdapter(tuple[Slice, ...])
+
+
+class Held(BaseModel):
+    """Of `BalanceChanged`, what pays; the ledger leaves out what has the contract's default."""
+
+    slices: tuple[Slice, ...]
+    debt_nano: IntString = 0
 
 
 class LedgerApi:
@@ -30,12 +37,11 @@ class LedgerApi:
         """The credits that may be used now, less what is owed; raises `UnavailableError`."""
         snapshot = await self._ask("POST", f"/internal/accounts/{account_id}/snapshot", json={"calls": []})
         try:
-            slices = _SLICES.validate_python(snapshot["slices"])
-            owed = int(snapshot["debt_nano"])
-        except (KeyError, ValueError, ValidationError) as error:
+            held = Held.model_validate(snapshot)
+        except ValidationError as error:
             raise UnavailableError("The ledger's answer has another shape.") from error
-        valid = [one for one in slices if one.starts_at <= now and (one.expires_at is None or now < one.expires_at)]
-        return sum(one.amount for one in valid if one.unit is Unit.CREDIT and one.kind == "grant") - owed
+        valid = [one for one in held.slices if one.starts_at <= now and (not one.expires_at or now < one.expires_at)]
+        return sum(one.amount for one in valid if one.unit is Unit.CREDIT and one.kind == "grant") - held.debt_nano
 
     async def usage_mix(self) -> list[Mapping[str, Any]]:
         """How each model's tokens divide over the classes; raises `UnavailableError`."""
