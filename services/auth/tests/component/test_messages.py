@@ -1,7 +1,6 @@
 import asyncio
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
 from sqlalchemy import text
 
 
@@ -135,12 +134,12 @@ async def test_no_event_log_or_metric_holds_an_address_a_password_a_token_or_a_k
 
     topics = [f"auth.{one}.v1" for one in ("user-changed", "account-created", "message-requested", "api-key-changed")]
     records = [record for topic in (*topics, "auth.session-revoked.v1") for record in await kafka_records(topic)]
-    # The first may be another test's erased user, of whom nothing is left to read.
+    # Other tests' are among them: erased users, of whom nothing is left, and what is no JSON.
     published = [value for _, value in records if value]
     metrics = (await auth.http.get("/metrics")).text
-    seen = b"\n".join(published).decode() + metrics + caplog.text + "".join(capfd.readouterr())
+    seen = b"\n".join(published).decode(errors="replace") + metrics + caplog.text + "".join(capfd.readouterr())
 
-    assert orjson.loads(published[0])["specversion"] == "1.0"
+    assert '"specversion":"1.0"' in seen
     secrets = (
         address,
         "marker of a password",
