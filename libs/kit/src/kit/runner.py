@@ -142,7 +142,7 @@ class Runner:
             if isinstance(error, asyncio.CancelledError) and is_stopping():
                 raise
             log.warning("kit.consumer_stop_failed", group=self._consumer.group, reason=type(error).__name__)
-        for task in [*tasks, *(batch.task for batch in self._under_way if batch.task is not None)]:
+        for task in [*tasks, *self._batch_tasks()]:
             task.cancel()
         with suppress(TimeoutError, KafkaError, OSError):
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
@@ -180,12 +180,13 @@ class Runner:
     async def _room_for(self, batch: UnderWay) -> None:
         under_way = self._under_way
         while under_way and (len(under_way) >= UNDER_WAY_AT_ONCE or not batch.may_follow(under_way[-1])):
-            first = under_way[0].task
-            assert first is not None
-            await asyncio.wait({first})
+            await asyncio.wait(self._batch_tasks()[:1])
+
+    def _batch_tasks(self) -> list[asyncio.Task[None]]:
+        return [batch.task for batch in self._under_way if batch.task is not None]
 
     async def _all_ended(self) -> None:
-        if batches := {batch.task for batch in self._under_way if batch.task is not None}:
+        if batches := self._batch_tasks():
             await asyncio.wait(batches)
 
     async def _decoded(self, records: Sequence[Record]) -> Decoded:
