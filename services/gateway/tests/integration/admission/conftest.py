@@ -315,10 +315,20 @@ def plan() -> Callable[..., AdmissionRequest]:
     return planned
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def quiet_redis(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
+    """A Redis of these tests alone: whole gateways of other tests sweep the stack's, with a ledger of their own."""
+    folder = tmp_path_factory.mktemp("quiet-redis")
+    server = RedisServer(folder / "redis", port=free_ports(1)[0], log_path=folder / "redis.log")
+    await server.start()
+    yield server
+    await server.stop()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def gateways(stack: Any, flush_redis: Any, ledger: MemoryLedger) -> AsyncIterator[Gateways]:
-    await flush_redis()
-    made = Gateways(stack.redis_url, ledger)
+async def gateways(quiet_redis: RedisServer, ledger: MemoryLedger) -> AsyncIterator[Gateways]:
+    made = Gateways(quiet_redis.url, ledger)
+    await made.redis("FLUSHALL")
     yield made
     await made.close()
 

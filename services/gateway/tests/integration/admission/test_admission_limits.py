@@ -212,7 +212,7 @@ async def test_the_state_of_an_account_shows_every_limit_and_amount(gateways, le
     assert standing.terms.limits == books.limits
 
 
-async def test_an_address_has_its_own_bucket_that_goes_when_it_is_quiet(gateways, flush_redis):
+async def test_an_address_has_its_own_bucket_that_goes_when_it_is_quiet(gateways):
     admission = await gateways.make()
     limits = AddressLimits(admission._redis, per_minute=600, most=3)
 
