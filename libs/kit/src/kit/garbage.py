@@ -17,7 +17,7 @@ def collect_seldom() -> None:
     The usual thresholds walk the whole heap several times per batch, a quarter of the time that booking takes.
     """
     gc.freeze()
-    gc.set_threshold(500_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
 
 
 def leave_out_what_stays() -> None:

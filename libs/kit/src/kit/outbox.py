@@ -1,12 +1,14 @@
 """Events leave a service only through this table, in the transaction that made them true."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
 import asyncpg
-from sqlalchemy import func, insert, select, text
+import cramjam
+import msgspec
+from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,11 +21,26 @@ from kit.tables import outbox_table
 
 log = logging.get(__name__)
 
+Record = tuple[str, bytes | None, bytes | None]
+"""Topic, key, value; a value of None is a tombstone."""
+
 RELAY_LOCK = 7_301
+PACKED: Final = "*"
+"""In the place of a topic, which has no such name: the row is a pack of records, and its key says of how many."""
+PACKED_FROM: Final = 50
+"""Fewer records than this stand in rows of their own, where an operator can read them."""
+PACK: Final = 250
+SENT_AT_ONCE: Final = 2000
 _NEXT: Final = "SELECT id, topic, key, value FROM outbox ORDER BY id LIMIT $1"
 # By the ids that were read: one below them may be committed later.
 _REMOVE: Final = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+_WAITING: Final = f"""
+SELECT coalesce(sum(CASE topic WHEN '{PACKED}' THEN convert_from(key, 'UTF8')::bigint ELSE 1 END), 0)::bigint
+FROM outbox
+"""  # noqa: S608  # our own constant
 _AWAY: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[Record]).decode
 
 
 async def add(session: AsyncSession, *events: Event) -> None:
@@ -33,18 +50,41 @@ async def add(session: AsyncSession, *events: Event) -> None:
     )
 
 
-async def add_records(session: AsyncSession, records: Sequence[tuple[str, bytes | None, bytes | None]]) -> None:
-    """Queue raw records `(topic, key, value)`; a value of None is a tombstone."""
+async def add_records(session: AsyncSession, records: Sequence[Record]) -> None:
+    """Queue raw records, in this order.
+
+    Many are packed, some hundred to a row: a row costs the database more than the records in it, which are much alike.
+    """
     if not records:
         return
-    await session.execute(insert(outbox_table), [{"topic": t, "key": k, "value": v} for t, k, v in records])
+    rows = (
+        records
+        if len(records) < PACKED_FROM
+        else [_packed(records[n : n + PACK]) for n in range(0, len(records), PACK)]
+    )
+    await session.execute(insert(outbox_table), [{"topic": t, "key": k, "value": v} for t, k, v in rows])
     session.info[OUTBOX_WRITTEN] = True
+
+
+def _packed(records: Sequence[Record]) -> Record:
+    return PACKED, b"%d" % len(records), bytes(cramjam.zstd.compress(_encode(records), 1))
+
+
+def unpacked(rows: Iterable[Record]) -> Iterator[Record]:
+    """The records of rows, packs or not."""
+    for row in rows:
+        topic, _, value = row
+        if topic == PACKED:
+            assert value is not None
+            yield from _decode(cramjam.zstd.decompress(value))
+        else:
+            yield row
 
 
 class Relay:
     """Publishes the outbox in order of id and deletes what Kafka has acknowledged. One per service, held by a lock."""
 
-    def __init__(self, database: Database, producer: Producer, *, batch: int = 2000, idle_s: float = 0.5) -> None:
+    def __init__(self, database: Database, producer: Producer, *, batch: int = 500, idle_s: float = 0.5) -> None:
         self._database = database
         self._producer = producer
         self._batch = batch
@@ -85,13 +125,27 @@ class Relay:
     async def _relay_batch(self, connection: asyncpg.Connection) -> int:
         """By the driver itself: with each event of a busy service, what SQLAlchemy does for a row counts."""
         rows = await connection.fetch(_NEXT, self._batch)
-        if rows:
-            await self._producer.send_all([(topic, key, value) for _, topic, key, value in rows])
-            await connection.execute(_REMOVE, [row[0] for row in rows])
-            metrics.OUTBOX_RELAYED.inc(len(rows))
+        for some, ids in _portions(rows):
+            await self._producer.send_all(some)
+            await connection.execute(_REMOVE, ids)
+            metrics.OUTBOX_RELAYED.inc(len(some))
         return len(rows)
+
+
+def _portions(rows: Sequence[asyncpg.Record]) -> Iterator[tuple[list[Record], list[int]]]:
+    """Records to send together, and the ids of their rows: a pack holds many, and nobody waits for all of all."""
+    records: list[Record] = []
+    ids: list[int] = []
+    for row_id, *row in rows:
+        records += unpacked([tuple(row)])
+        ids.append(row_id)
+        if len(records) >= SENT_AT_ONCE:
+            yield records, ids
+            records, ids = [], []
+    if records:
+        yield records, ids
 
 
 async def waiting(session: AsyncSession) -> int:
     """How many events have not reached Kafka yet."""
-    return await session.scalar(select(func.count()).select_from(outbox_table)) or 0
+    return await session.scalar(text(_WAITING)) or 0
