@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from contracts.event import Event
 from contracts.ledger import BalanceChanged
-from kit import parking
+from kit import outbox, parking
 from kit.clock import ManualClock
 from kit.database import Database
 from kit.received import StoredRecord
@@ -106,8 +106,8 @@ class Ledger:
 
     async def sent(self, event_type: str, account_id: UUID | None = None) -> list[dict[str, Any]]:
         """The data of the events of a type in the outbox, in order, with their ids."""
-        rows = await self.rows("SELECT value FROM outbox WHERE topic = :topic ORDER BY id", topic=event_type)
-        events = [orjson.loads(row.value) for row in rows]
+        rows = await self.rows("SELECT topic, key, value FROM outbox ORDER BY id")
+        events = [orjson.loads(value or b"") for topic, _, value in outbox.unpacked(rows) if topic == event_type]
         data = [{**event.get("data", event), "event_id": event.get("id")} for event in events]
         return [one for one in data if account_id is None or one["account_id"] == str(account_id)]
 

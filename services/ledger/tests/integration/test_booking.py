@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
@@ -169,6 +170,27 @@ async def test_a_call_of_an_unknown_account_waits_for_it(ledger: Ledger, make: F
 
     assert await ledger.available(account_id) + await ledger.debt(account_id) > 0
     assert len(await ledger.rows("SELECT 1 FROM charge WHERE account_id = :id", id=account_id)) == 1
+
+
+async def test_calls_of_unknown_accounts_wait_and_keep_no_other_call_of_their_batch_waiting(
+    ledger: Ledger, make: Factory, account: NewAccount
+) -> None:
+    """(money.md 17, 24)."""
+    known, unknown = [await account() for _ in range(3)], [uuid4() for _ in range(2)]
+    before = [make.usage(account_id) for account_id in known]
+    await ledger.deliver(*before[:1])
+    calls = [make.usage(account_id) for account_id in (*known, *unknown, *unknown)]
+
+    await ledger.deliver(*calls, *before, calls[-1])
+
+    charged = await ledger.rows("SELECT account_id FROM charge WHERE account_id = ANY(:ids)", ids=[*known, *unknown])
+    assert Counter(row.account_id for row in charged) == dict.fromkeys(known, 2)
+    for account_id in known:
+        assert await ledger.available(account_id) == 5 * CREDIT - 2 * CALL_NANO
+    await ledger.deliver(*(event for one in unknown for event in (make.created(one), make.activated(one))))
+    charged = await ledger.rows("SELECT id FROM charge WHERE account_id = ANY(:ids)", ids=unknown)
+    assert {row.id for row in charged} == {call.id for call in calls[3:]}
+    assert len(charged) == 4
 
 
 async def test_a_call_of_an_unknown_price_book_version_waits_for_it(

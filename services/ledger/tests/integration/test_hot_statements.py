@@ -19,8 +19,7 @@ from harness import Ledger
 from sqlalchemy import event
 
 from kit.clock import ManualClock
-from ledger.repository import accounts, driver, sealing, verifying
-from ledger.repository.usage_days import _STAGING as DAY_STAGING
+from ledger.repository import accounts, driver, grants, sealing, usage_days, verifying
 
 ACCOUNTS = 15_000
 IN_A_BATCH = 2_000
@@ -78,7 +77,6 @@ async def check_batch(filled: Any, bare_ledger: Ledger, make: Factory) -> None:
     await bare_ledger.deliver(*(make.usage(account_id) for account_id in ids))
     assert " ".join(driver._BY_INDEX.split()) in asked, "a batch finds its rows by index"
     wanted = {
-        "SELECT id FROM account": "pk_account",
         "FOR UPDATE": "pk_account",
         'FROM "grant" WHERE account_id': "ix_grant_account_id",
         'UPDATE "grant"': "pk_grant",
@@ -93,16 +91,17 @@ async def check_batch(filled: Any, bare_ledger: Ledger, make: Factory) -> None:
 
 
 async def check_copied(filled: Any) -> None:
-    await filled.execute(accounts._STAGING.replace("ON COMMIT DELETE ROWS", ""))
-    await filled.execute("INSERT INTO moved_account (id) SELECT id FROM account LIMIT $1", IN_A_BATCH)
-    used, scanned = await explained(filled, accounts._UPDATE)
-    assert (used, scanned) == ({"pk_account"}, set())
+    moved = (
+        ("moved_account", accounts._STAGED, "account", accounts._UPDATE, "pk_account"),
+        ("moved_grant", grants._STAGED, '"grant"', grants._UPDATE, "pk_grant"),
+    )
+    for staged, definition, table, update, index in moved:
+        await filled.execute(f"CREATE TEMPORARY TABLE {staged} ({definition})")
+        await filled.execute(f"INSERT INTO {staged} (id) SELECT id FROM {table} LIMIT $1", IN_A_BATCH)
+        assert await explained(filled, update) == ({index}, set())
 
-    await filled.execute(DAY_STAGING)
-    from ledger.repository.usage_days import _ADD  # noqa: PLC0415  # beside its staging table
-
-    used, scanned = await explained(filled, _ADD)
-    assert (used, scanned) == ({"pk_usage_day"}, set())
+    await filled.execute("CREATE TEMPORARY TABLE arriving_day (LIKE usage_day)")
+    assert await explained(filled, usage_days._ADD) == ({"pk_usage_day"}, set())
 
 
 async def check_standing(filled: Any) -> None:

@@ -30,6 +30,30 @@ async def test_each_migration_goes_up_and_down_and_up_again(fresh_database: Fres
         await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url, revision.revision)
 
 
+async def test_accounts_that_have_budgets_are_known_to_have_them_whoever_wrote_them(
+    fresh_database: FreshDatabase,
+) -> None:
+    """Also a process of the version before, which knows nothing of the mark."""
+    url = await fresh_database("ledger")
+    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url, "2026_11_22_0540")
+    before, after, without = uuid4(), uuid4(), uuid4()
+    connection = await asyncpg.connect(url)
+    for account_id in (before, after, without):
+        await connection.execute("INSERT INTO account (id, state, created_at) VALUES ($1, 'open', now())", account_id)
+    budget = (
+        'INSERT INTO budget (account_id, scope, scope_id, "window", limit_nano, spent_nano)'
+        " VALUES ($1, 'account', $1, 'day', 1, 0)"
+    )
+    await connection.execute(budget, before)
+
+    await asyncio.to_thread(migrations.upgrade, MIGRATIONS, url, "head")
+    await connection.execute(budget, after)
+
+    rows = await connection.fetch("SELECT id FROM account WHERE has_budgets")
+    await connection.close()
+    assert {row["id"] for row in rows} == {before, after}
+
+
 async def test_the_migrated_columns_are_those_that_the_code_names(database_url: str) -> None:
     engine = create_async_engine(async_url(database_url))
     async with engine.connect() as connection:

@@ -9,7 +9,9 @@ from factories import Factory
 from harness import Ledger
 from sqlalchemy import event
 
-from kit.ids import uuid7
+from contracts.auth import AccountChanged
+from contracts.terms import Budget
+from kit.ids import fact_id, uuid7
 
 NewAccount = Callable[[], Awaitable[UUID]]
 
@@ -59,3 +61,31 @@ async def test_calls_are_claimed_in_order_of_their_ids_whatever_order_they_come_
 
     rows = await ledger.rows("SELECT id FROM charge WHERE account_id = :id ORDER BY ctid", id=account_id)
     assert [row.id for row in rows] == [call.id for call in calls]
+
+
+async def test_no_account_is_looked_up_twice_and_budgets_only_of_those_that_have_some(
+    ledger: Ledger, make: Factory, account: NewAccount, statements: list[str]
+) -> None:
+    """What each account of a batch costs is what a service of a million accounts waits for."""
+    plain, bounded = await account(), await account()
+    await ledger.deliver(
+        AccountChanged(
+            id=fact_id("bounded", bounded),
+            time=ledger.clock.now(),
+            account_id=bounded,
+            version=2,
+            kind="personal",
+            state="open",
+            budgets=(Budget(window="day", limit_nano=10**12),),
+        )
+    )
+    statements.clear()
+
+    await ledger.deliver(make.usage(plain))
+    read = [one for one in statements if one.startswith("SELECT") and ("FROM account" in one or "FROM budget" in one)]
+    assert len(read) == 1
+    assert "FOR UPDATE" in read[0]
+
+    await ledger.deliver(make.usage(bounded))
+    assert [one for one in statements if "FROM budget" in one]
+    assert (await ledger.snapshots(bounded))[-1]["budgets"][0]["spent_nano"] != "0"

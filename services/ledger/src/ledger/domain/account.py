@@ -2,7 +2,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from contracts.money import AccountState
+from contracts.money import AccountState, Unit
+
+_CREDIT, _TOKEN, _REQUEST = Unit.CREDIT, Unit.TOKEN, Unit.REQUEST
 
 
 @dataclass(slots=True)
@@ -43,11 +45,20 @@ class Account:
     head: bytes | None = None
     frozen: bool = False
     payment_problem: str | None = None
+    has_budgets: bool = False
 
     @property
     def standing(self) -> AccountState:
         """What gateways go by: an operator's hold freezes what is open, whatever auth says next."""
         return "frozen" if self.frozen and self.state == "open" else self.state
+
+    @property
+    def armed(self) -> list[tuple[Unit, int]]:
+        """What each unit's thresholds are measured against, where they are."""
+        if not self.armed_tokens and not self.armed_requests:
+            return [(_CREDIT, self.armed_base)] if self.armed_base > 0 else []
+        bases = ((_CREDIT, self.armed_base), (_TOKEN, self.armed_tokens), (_REQUEST, self.armed_requests))
+        return [(unit, base) for unit, base in bases if base > 0]
 
     @property
     def plan(self) -> tuple[str, int] | None:

@@ -5,8 +5,10 @@ from ledger.domain.burning import split
 from ledger.domain.charging import Charging
 from ledger.domain.grants import Grant
 from ledger.domain.reverting import Reverting
-from ledger.domain.thresholds import Crossing, crossings, parse_levels
+from ledger.domain.thresholds import Crossing, crossings, is_near, parse_levels
 from ledger.domain.transfers import STRIPE_CLEARING, TransferKind
+
+_CREDIT = Unit.CREDIT
 
 
 class AccountBook(Charging, Reverting):
@@ -50,12 +52,12 @@ class AccountBook(Charging, Reverting):
     def cross_thresholds(self) -> list[Crossing]:
         """The levels passed since the last look; each is reported once per arming."""
         account = self.account
-        bases = (account.armed_base, account.armed_tokens, account.armed_requests)
         levels = parse_levels(account.levels) if account.levels else None
         found: list[Crossing] = []
-        for (unit, balance), base in zip(self._balances.items(), bases, strict=True):
-            if base > 0:
-                available = balance + (account.debt_nano if unit is Unit.CREDIT else 0)
+        for unit, base in account.armed:
+            available = self._balances[unit] + (account.debt_nano if unit is _CREDIT else 0)
+            # Most accounts are asked this after each call, and are nowhere near.
+            if levels is not None or is_near(base=base, available=available):
                 found += crossings(unit, base=base, available=available, crossed=account.crossed, levels=levels)
         self.note_crossed(found)
         return found

@@ -57,7 +57,9 @@ class Page:
         self, account: Account, grants: Iterable[Grant], *, now: datetime, budgets: Iterable[BudgetAccount] = ()
     ) -> None:
         self.account = account
-        self.grants = sorted(grants, key=burn_order)
+        self.grants = list(grants)
+        if len(self.grants) > 1:
+            self.grants.sort(key=burn_order)
         self.now = now
         self.budgets = list(budgets)
         self.plan: PlanPublished | None = None

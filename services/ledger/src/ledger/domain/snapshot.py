@@ -140,15 +140,10 @@ def passed_soft_limits(account: Account, plan: PlanPublished) -> list[SoftLimit]
 
 def _armed(account: Account, terms: Terms) -> list[dict[str, Any]]:
     """What each unit's thresholds are measured against."""
-    bases = (account.armed_base, account.armed_tokens, account.armed_requests)
+    renewed, ends_at = terms.renewed_units, account.period_end
     return [
-        {
-            "unit": name,
-            "amount": str(base),
-            "renews_at": account.period_end if unit in terms.renewed_units else None,
-        }
-        for (unit, name), base in zip(_NAMES.items(), bases, strict=True)
-        if base > 0
+        {"unit": _NAMES[unit], "amount": str(base), "renews_at": ends_at if unit in renewed else None}
+        for unit, base in account.armed
     ]
 
 

@@ -55,12 +55,15 @@ def passed(*, base: int, available: int, crossed: Collection[str]) -> list[Thres
     return [level for level, share in SHARES.items() if level not in crossed and available * 100 <= base * share]
 
 
+def is_near(*, base: int, available: int) -> bool:
+    """Whether any of the usual levels is passed."""
+    return available * 100 <= base * _FIRST
+
+
 def crossings(
     unit: Unit, *, base: int, available: int, crossed: Collection[str], levels: Levels | None
 ) -> list[Crossing]:
     """The levels of one unit passed now and not since its arming."""
-    if levels is None and available * 100 > base * _FIRST:
-        return []
     prefix = "" if unit is Unit.CREDIT else f"{unit.value}:"
     found: list[Crossing] = []
     if levels is None:

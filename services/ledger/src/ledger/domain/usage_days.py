@@ -1,6 +1,6 @@
 """What calls add up to by UTC day, plan, model, project, key and user."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -42,12 +42,13 @@ class DaySums(NamedTuple):
 
 
 Days = dict[DayKey, DaySums]
+Sums = Mapping[DayKey, Sequence[int]]
+"""Per key what `DaySums` has, in its order."""
 _tuple: Final = tuple.__new__
 """What `DayKey(…)` comes to, without a call of Python."""
-_NOTHING: Final = [0] * len(DaySums._fields)
 
 
-def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Days:
+def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Sums:
     """Calls as they were booked, added up."""
     found: dict[DayKey, list[int]] = {key: list(sums) for key, sums in days.items()} if days else {}
     for call in calls:
@@ -63,12 +64,17 @@ def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Days:
             event.api_key_id,
             event.user_id,
         ))  # fmt: skip
-        sums = found.get(key)
-        if sums is None:
-            sums = found[key] = _NOTHING.copy()
+        sums, is_failed = found.get(key), call.outcome not in WENT_WELL
         # Written out in the order of the fields: every call of a batch comes by here.
+        if sums is None:
+            found[key] = [
+                1, is_failed, counts.input_tokens, counts.cache_write_5m_tokens, counts.cache_write_1h_tokens,
+                counts.cache_read_tokens, counts.output_tokens, call.price_nano, call.value_nano, call.plan_tokens,
+                call.plan_requests, call.overage_nano, call.cost_nano, call.recognised_nano,
+            ]  # fmt: skip
+            continue
         sums[0] += 1
-        sums[1] += call.outcome not in WENT_WELL
+        sums[1] += is_failed
         sums[2] += counts.input_tokens
         sums[3] += counts.cache_write_5m_tokens
         sums[4] += counts.cache_write_1h_tokens
@@ -81,7 +87,7 @@ def days_of(calls: Iterable[RatedCall], days: Days | None = None) -> Days:
         sums[11] += call.overage_nano
         sums[12] += call.cost_nano
         sums[13] += call.recognised_nano
-    return {key: _tuple(DaySums, sums) for key, sums in found.items()}
+    return found
 
 
 def add(days: Days, key: DayKey, sums: DaySums) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger import tables
 from ledger.domain.account import Account
-from ledger.repository.binary import copy_rows
+from ledger.repository.binary import stage_rows
 from ledger.repository.driver import driver
 from ledger.repository.packed_accounts import PACKED_ACCOUNT, packed_accounts
 
@@ -53,11 +53,7 @@ _MOVING = {
     "head": "bytea",
 }
 """What postings move."""
-_STAGING = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS moved_account (
-    {", ".join(f"{name} {kind}" for name, kind in _MOVING.items())}
-) ON COMMIT DELETE ROWS
-"""
+_STAGED = ", ".join(f"{name} {kind}" for name, kind in _MOVING.items())
 _UPDATE = f"""
 UPDATE account AS a SET {", ".join(f"{name} = n.{name}" for name in _MOVING if name != "id")}
 FROM moved_account AS n WHERE a.id = n.id
@@ -91,7 +87,8 @@ async def lock_accounts(session: AsyncSession, account_ids: Collection[UUID]) ->
     """Lock the rows in order of id, so that two writers of the same accounts never wait for each other in a ring."""
     async with driver(session) as connection:
         rows = await connection.fetch(f"{_SELECT} WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", list(account_ids))
-    return {row["id"]: Account(*row) for row in rows}
+    accounts = [Account(*row) for row in rows]
+    return {account.id: account for account in accounts}
 
 
 async def find_account(session: AsyncSession, account_id: UUID) -> Account | None:
@@ -102,6 +99,8 @@ async def find_account(session: AsyncSession, account_id: UUID) -> Account | Non
 
 async def list_known(session: AsyncSession, account_ids: Collection[UUID]) -> set[UUID]:
     """Those of the ids that name an account."""
+    if not account_ids:
+        return set()
     async with driver(session) as connection:
         rows = await connection.fetch("SELECT id FROM account WHERE id = ANY($1::uuid[])", list(account_ids))
     return {row["id"] for row in rows}
@@ -110,9 +109,8 @@ async def list_known(session: AsyncSession, account_ids: Collection[UUID]) -> se
 async def update_accounts(session: AsyncSession, accounts: Sequence[Account]) -> None:
     """What every posting moves; by COPY, because arrays as parameters cost the driver more."""
     async with driver(session) as connection:
-        await connection.execute(_STAGING)
-        await connection.execute("DELETE FROM moved_account")
-        await copy_rows(connection, "moved_account", columns=PACKED_ACCOUNT, rows=packed_accounts(accounts))
+        rows = packed_accounts(accounts)
+        await stage_rows(connection, "moved_account", definition=_STAGED, columns=PACKED_ACCOUNT, rows=rows)
         await connection.execute(_UPDATE)
 
 

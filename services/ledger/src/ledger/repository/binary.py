@@ -31,6 +31,16 @@ async def copy_rows(connection: Any, table: str, *, columns: Sequence[str], rows
     await connection.copy_to_table(table, source=source(), columns=columns, format="binary")
 
 
+async def stage_rows(
+    connection: Any, table: str, *, definition: str, columns: Sequence[str], rows: Iterable[bytes]
+) -> None:
+    """COPY rows into a table of the connection's own, without what an earlier batch of the transaction left there."""
+    await connection.execute(
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({definition}) ON COMMIT DELETE ROWS; DELETE FROM {table}"  # noqa: S608
+    )
+    await copy_rows(connection, table, columns=columns, rows=rows)
+
+
 def micros(instant: datetime) -> int:
     """An instant as the server counts it."""
     return (instant - _EPOCH) // _MICROSECOND

@@ -17,7 +17,9 @@ _SPENDER: Final = {"member": "user_id", "project": "project_id", "api_key": "api
 
 
 async def list_budgets(session: AsyncSession, account_ids: Collection[UUID]) -> dict[UUID, list[BudgetAccount]]:
-    """Per account that has any; ask under the accounts' locks."""
+    """Per account that has any; ask under the accounts' locks, of those that are said to have some."""
+    if not account_ids:
+        return {}
     async with driver(session) as connection:
         rows = await connection.fetch(
             f"SELECT {_COLUMNS} FROM budget WHERE account_id = ANY($1::uuid[])",  # noqa: S608  # our own column names

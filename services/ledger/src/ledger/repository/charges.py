@@ -8,18 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.gateway import Counts
 from ledger.domain.pricing import CallKey, RatedCall, call_key
 from ledger.domain.usage_days import DayKey, Days, DaySums, add
-from ledger.repository.binary import copy_rows
+from ledger.repository.binary import copy_rows, stage_rows
 from ledger.repository.driver import driver
 from ledger.repository.packed_calls import PACKED_CHARGE, PACKED_DETAIL, packed_charges, packed_detail
 
 # A batch comes in by COPY into a table of the connection's own: twelve arrays as parameters cost the driver more than
 # all the rest of the statement.
-_STAGING: Final = """
-CREATE TEMPORARY TABLE IF NOT EXISTS arriving_charge (
-    id uuid, account_id uuid, digest bytea, outcome text, price_nano bigint, cost_nano bigint, unit text,
-    price_book_version integer, plan_id text, plan_version integer, markup_bps integer, model text,
-    admitted_at timestamptz, booked_at timestamptz
-) ON COMMIT DELETE ROWS
+_STAGED: Final = """
+id uuid, account_id uuid, digest bytea, outcome text, price_nano bigint, cost_nano bigint, unit text,
+price_book_version integer, plan_id text, plan_version integer, markup_bps integer, model text,
+admitted_at timestamptz, booked_at timestamptz
 """
 _CHARGE_COLUMNS: Final = (
     "id",
@@ -66,11 +64,8 @@ class StandingCharge(NamedTuple):
 async def insert_charges(session: AsyncSession, calls: Sequence[RatedCall], *, now: datetime) -> set[CallKey]:
     """Claim calls by their charge rows; the keys that were new. They are inserted in order of id (no deadlocks)."""
     async with driver(session) as connection:
-        await connection.execute(_STAGING)
-        # What an earlier batch of the same transaction left.
-        await connection.execute("DELETE FROM arriving_charge")
         rows = packed_charges(calls, now=now)
-        await copy_rows(connection, "arriving_charge", columns=PACKED_CHARGE, rows=rows)
+        await stage_rows(connection, "arriving_charge", definition=_STAGED, columns=PACKED_CHARGE, rows=rows)
         known = await connection.fetch(_CLAIM)
     return {call.key for call in calls} - {call_key(row[0], row[1]) for row in known}
 

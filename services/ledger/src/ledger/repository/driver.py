@@ -42,3 +42,19 @@ async def find_by_index(session: AsyncSession) -> None:
     """
     async with driver(session) as connection:
         await connection.execute(_BY_INDEX)
+
+
+async def mark(session: AsyncSession) -> None:
+    """Where `forget_since_mark` goes back to.
+
+    It is never released: what is locked behind a mark and changed when that is gone needs, for each row, a record of
+    both (a multixact).
+    """
+    async with driver(session) as connection:
+        await connection.execute("SAVEPOINT mark")
+
+
+async def forget_since_mark(session: AsyncSession) -> None:
+    """Undo what the transaction has written and locked since its mark."""
+    async with driver(session) as connection:
+        await connection.execute("ROLLBACK TO SAVEPOINT mark")

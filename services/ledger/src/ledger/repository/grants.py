@@ -2,6 +2,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
+from struct import Struct
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.money import Unit
 from ledger import tables
 from ledger.domain.grants import Grant, GrantSource
+from ledger.repository.binary import stage_rows
 from ledger.repository.driver import driver
 
 _COLUMNS = tuple(field.name for field in fields(Grant) if field.name != "heir")
@@ -18,6 +20,21 @@ _SOURCES = {source.value: source for source in GrantSource}
 _UNITS = {unit.value: unit for unit in Unit}
 _NAMES = ", ".join(_COLUMNS)
 _values_of = attrgetter(*_COLUMNS)
+_MOVED = {
+    "id": "uuid",
+    "remaining": "bigint",
+    "burnt": "bigint",
+    "expired": "bigint",
+    "rolled": "bigint",
+    "is_withdrawn": "boolean",
+}
+"""What postings move."""
+_STAGED = ", ".join(f"{name} {kind}" for name, kind in _MOVED.items())
+_UPDATE = f"""
+UPDATE "grant" AS g SET {", ".join(f"{name} = n.{name}" for name in _MOVED if name != "id")}
+FROM moved_grant AS n WHERE g.id = n.id
+"""  # noqa: S608  # our own column names
+_pack_moved = Struct(">hi16siqiqiqiqi?").pack
 
 
 async def list_grants(
@@ -36,7 +53,8 @@ async def list_grants(
             list(also),
         )
     for row in rows:
-        found[row["account_id"]].append(_grant(row))
+        grant = _grant(row)
+        found[grant.account_id].append(grant)
     return found
 
 
@@ -58,7 +76,8 @@ async def list_burnable(
             list(also),
         )
     for row in rows:
-        found[row["account_id"]].append(_grant(row))
+        grant = _grant(row)
+        found[grant.account_id].append(grant)
     return found
 
 
@@ -105,21 +124,16 @@ async def insert_grants(session: AsyncSession, grants: Sequence[Grant]) -> None:
 async def update_remaining(session: AsyncSession, grants: Sequence[Grant]) -> None:
     if not grants:
         return
-    async with driver(session) as connection:
-        await connection.execute(
-            """
-            UPDATE "grant" AS g SET remaining = n.remaining, burnt = n.burnt, expired = n.expired, rolled = n.rolled,
-                is_withdrawn = n.is_withdrawn
-            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
-                AS n(id, remaining, burnt, expired, rolled, is_withdrawn) WHERE g.id = n.id
-            """,
-            [grant.id for grant in grants],
-            [grant.remaining for grant in grants],
-            [grant.burnt for grant in grants],
-            [grant.expired for grant in grants],
-            [grant.rolled for grant in grants],
-            [grant.is_withdrawn for grant in grants],
+    rows = [
+        _pack_moved(
+            len(_MOVED), 16, one.id.bytes, 8, one.remaining, 8, one.burnt, 8, one.expired, 8, one.rolled,
+            1, one.is_withdrawn,
         )
+        for one in grants
+    ]  # fmt: skip
+    async with driver(session) as connection:
+        await stage_rows(connection, "moved_grant", definition=_STAGED, columns=list(_MOVED), rows=rows)
+        await connection.execute(_UPDATE)
 
 
 def _grant(row: Any) -> Grant:

@@ -5,15 +5,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ledger.domain.usage_days import DayKey, Days, DaySums
-from ledger.repository.binary import copy_rows
+from ledger.domain.usage_days import DayKey, DaySums, Sums
+from ledger.repository.binary import stage_rows
 from ledger.repository.driver import driver
 from ledger.repository.packed_days import PACKED_DAY, packed_days
 
 _COLUMNS: Final = (*DayKey._fields, *DaySums._fields)
 _NAMES: Final = ", ".join(_COLUMNS)
 _KEY: Final = ", ".join(DayKey._fields)
-_STAGING: Final = "CREATE TEMPORARY TABLE IF NOT EXISTS arriving_day (LIKE usage_day) ON COMMIT DELETE ROWS"
 # In order of key, so that two writers of the same days never wait for each other in a ring.
 _SUMS: Final = ", ".join(f"{name} = usage_day.{name} + excluded.{name}" for name in DaySums._fields)
 _ADD: Final = f"""
@@ -36,15 +35,13 @@ ON CONFLICT ({_KEY}) DO UPDATE SET {_ADDED}
 """  # noqa: S608  # our own column names
 
 
-async def add_usage_days(session: AsyncSession, days: Days) -> None:
+async def add_usage_days(session: AsyncSession, days: Sums) -> None:
     """Add to what stands; one statement, one row per key."""
     if not days:
         return
     async with driver(session) as connection:
-        await connection.execute(_STAGING)
-        # What an earlier batch of the same transaction left.
-        await connection.execute("DELETE FROM arriving_day")
-        await copy_rows(connection, "arriving_day", columns=PACKED_DAY, rows=packed_days(days))
+        rows = packed_days(days)
+        await stage_rows(connection, "arriving_day", definition="LIKE usage_day", columns=PACKED_DAY, rows=rows)
         await connection.execute(_ADD)
 
 

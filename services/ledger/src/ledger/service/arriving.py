@@ -67,14 +67,16 @@ async def rated_arrivals(session: AsyncSession, batch: Batch, *, catalogue: Cata
             sound.append(received)
         else:
             batch.reject(received, reason)
-    known = await list_known(session, {received.event.account_id for received in sound})
+    # Keys are claimed before anything else, so whose they are is asked; all other calls find out as they are claimed.
+    asked = {one.event.account_id for one in sound if one.event.operation is not None}
+    unknown = asked - await list_known(session, asked)
     prices = await catalogue.books(session)
     stamped = {(one.event.plan_id, one.event.plan_version) for one in sound}
     versions = {(plan_id, version) for plan_id, version in stamped if plan_id is not None and version is not None}
     plans = await catalogue.plan_rates(session, versions)
     arrivals: list[Arrival] = []
     for received in sound:
-        if received.event.account_id not in known:
+        if received.event.account_id in unknown:
             batch.park(received, account_referent(received.event.account_id))
         elif (call := _rated(received, batch, prices, plans)) is not None:
             arrivals.append((call, received))

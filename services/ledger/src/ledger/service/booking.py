@@ -20,12 +20,12 @@ from ledger.domain.usage_days import days_of, taken_out
 from ledger.metrics import CALLS_BOOKED, ORPHANS_REPLACED, ORPHANS_SKIPPED
 from ledger.repository.burns import settle_charges
 from ledger.repository.charges import StandingCharge, insert_charges, insert_details, list_charges, replace_charges
-from ledger.repository.driver import find_by_index
+from ledger.repository.driver import find_by_index, forget_since_mark, mark
 from ledger.repository.usage_days import add_usage_days
 from ledger.service.arriving import Bounds, rated_arrivals
 from ledger.service.catalogue import Catalogue
 from ledger.service.operations import Arrival, Keyed, claim_keys
-from ledger.service.saving import lock_books, save
+from ledger.service.saving import account_referent, lock_books, save
 
 log = logging.get(__name__)
 
@@ -51,10 +51,13 @@ class Booking:
         keyed = await claim_keys(session, arrivals, batch, now=now)
         chosen = _distinct(keyed.arrivals, batch)
         calls = [call for call, _ in sorted(chosen.values(), key=lambda arrival: arrival[0].event.id.int)]
-        if not calls and not keyed.refused:
-            return
-        new = await insert_charges(session, calls, now=now)
-        books = await _locked(session, calls, keyed, catalogue=self.catalogue, now=now)
+        new, books = await self._claim(session, calls, keyed, now=now)
+        if unknown := {call.event.account_id for call in calls} - books.keys():
+            calls = _known(calls, chosen, batch, unknown=unknown)
+            await forget_since_mark(session)
+            new, books = await self._claim(session, calls, keyed, now=now)
+        for account_id, call_ids in keyed.refused.items():
+            books[account_id].applied.extend(call_ids)
         standing = await list_charges(session, [call for call in calls if call.key not in new])
         replacing = _replacing(chosen, standing, batch)
         days = await replace_charges(session, replacing, orphans=standing, now=now) if replacing else {}
@@ -65,17 +68,34 @@ class Booking:
         await add_usage_days(session, days_of(posted, {key: taken_out(sums) for key, sums in days.items()}))
         await save(session, list(books.values()), catalogue=self.catalogue, now=now)
 
+    async def _claim(
+        self, session: AsyncSession, calls: Sequence[RatedCall], keyed: Keyed, *, now: datetime
+    ) -> tuple[set[CallKey], dict[UUID, AccountBook]]:
+        """Claim calls, then lock the accounts that they touch, be it only to let a refused one's hold go.
 
-async def _locked(
-    session: AsyncSession, calls: Sequence[RatedCall], keyed: Keyed, *, catalogue: Catalogue, now: datetime
-) -> dict[UUID, AccountBook]:
-    """The books of every account that a call touches, be it only to let a refused one's hold go."""
-    oldest = min((call.event.admitted_at for call in calls), default=now)
-    accounts = {call.event.account_id for call in calls} | keyed.refused.keys()
-    books = await lock_books(session, accounts, alive_at=oldest, now=now, catalogue=catalogue)
-    for account_id, call_ids in keyed.refused.items():
-        books[account_id].applied.extend(call_ids)
-    return books
+        Nobody has asked whether the accounts are known, because they nearly always are; one that is not has no book.
+        """
+        accounts = {call.event.account_id for call in calls} | keyed.refused.keys()
+        if not accounts:
+            return set(), {}
+        oldest = min((call.event.admitted_at for call in calls), default=now)
+        await mark(session)
+        new = await insert_charges(session, calls, now=now)
+        return new, await lock_books(session, accounts, alive_at=oldest, now=now, catalogue=self.catalogue)
+
+
+def _known(
+    calls: Sequence[RatedCall], chosen: Mapping[CallKey, Arrival], batch: Batch, *, unknown: set[UUID]
+) -> list[RatedCall]:
+    """The calls of accounts that are known; the others wait for theirs."""
+    known: list[RatedCall] = []
+    for call in calls:
+        account_id = call.event.account_id
+        if account_id in unknown:
+            batch.park(chosen[call.key][1], account_referent(account_id))
+        else:
+            known.append(call)
+    return known
 
 
 def _distinct(arrivals: Sequence[Arrival], batch: Batch) -> dict[CallKey, Arrival]:

@@ -11,6 +11,7 @@ from contracts.billing import PlanPublished
 from contracts.event import Event
 from contracts.ledger import BalanceChanged, PeriodClosed, ThresholdCrossed
 from contracts.money import Unit
+from kit import outbox
 from kit.database import SOURCE
 from kit.errors import MissingReferentError
 from kit.ids import fact_id
@@ -21,7 +22,6 @@ from ledger.domain.renewal import due_at, settle
 from ledger.domain.snapshot import Terms, encoded_snapshot, passed_soft_limits, snapshot
 from ledger.domain.thresholds import Crossing
 from ledger.repository.accounts import lock_accounts
-from ledger.repository.announcements import Record, insert_announcements
 from ledger.repository.budgets import list_budgets, update_spent
 from ledger.repository.grants import list_burnable, list_ending_after
 from ledger.repository.overage import accrue
@@ -63,7 +63,7 @@ async def lock_books(
     """
     accounts = await lock_accounts(session, account_ids)
     grants = await list_burnable(session, list(accounts), alive_at=min(alive_at, now), also=also)
-    budgets = await list_budgets(session, list(accounts))
+    budgets = await list_budgets(session, [account.id for account in accounts.values() if account.has_budgets])
     books: dict[UUID, AccountBook] = {}
     for account_id, account in accounts.items():
         book = AccountBook(account, grants[account_id], now=now, budgets=budgets.get(account_id, ()))
@@ -78,15 +78,21 @@ async def save(session: AsyncSession, books: Collection[AccountBook], *, catalog
     if not books:
         return
     price_book = await catalogue.book_in_force(session, now=now)
-    records: list[Record] = []
+    records: list[outbox.Record] = []
     source = session.info[SOURCE]
+    terms_of: dict[tuple[str, int] | None, Terms] = {}
     for book in books:
         account = book.account
         account.version += 1
         account.due_at = due_at(book)
-        terms = await catalogue.terms(session, account, book=price_book)
-        events: list[Event] = [*_crossings(book, terms), *[_closed(book, period) for period in book.closed]]
-        records += [(event.type, event.key.encode(), event.encode(source)) for event in events]
+        terms = terms_of.get(account.plan)
+        if terms is None:
+            terms = terms_of[account.plan] = await catalogue.terms(session, account, book=price_book)
+        events: list[Event] = _crossings(book, terms)
+        if book.closed:
+            events = [*events, *(_closed(book, period) for period in book.closed)]
+        if events:
+            records += [(event.type, event.key.encode(), event.encode(source)) for event in events]
         state = snapshot(account, book.grants, terms=terms, now=now, applied=book.applied, budgets=book.budgets)
         key = state["account_id"].encode()
         records.append((BalanceChanged.type, key, encoded_snapshot(state, source=source, now=now)))
@@ -94,7 +100,7 @@ async def save(session: AsyncSession, books: Collection[AccountBook], *, catalog
             await accrue(session, account.id, book.accruals)
     await save_books(session, books)
     await update_spent(session, [budget for book in books for budget in book.budgets if budget.is_moved])
-    await insert_announcements(session, records)
+    await outbox.add_records(session, records)
 
 
 async def state_of(
@@ -109,7 +115,7 @@ async def state_of(
 ) -> dict[str, Any]:
     """The admission state of an account that is read and not changed."""
     terms = await catalogue.terms(session, account, book=book)
-    budgets = (await list_budgets(session, [account.id])).get(account.id, [])
+    budgets = (await list_budgets(session, [account.id] if account.has_budgets else [])).get(account.id, [])
     return snapshot(account, grants, terms=terms, now=now, applied=applied, budgets=budgets)
 
 
@@ -130,7 +136,7 @@ async def _plan_of(session: AsyncSession, book: AccountBook, catalogue: Catalogu
     return await catalogue.plan(session, *book.account.plan) if book.account.plan else None
 
 
-def _crossings(book: AccountBook, terms: Terms) -> list[ThresholdCrossed]:
+def _crossings(book: AccountBook, terms: Terms) -> list[Event]:
     found = book.cross_thresholds()
     if terms.plan is not None and book.account.period_end is not None:
         periodic = [one for one in _periodic(book, terms) if one.key not in book.account.crossed]

@@ -9,13 +9,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.ledger import HeadSealed
-from kit import logging
+from kit import logging, outbox
 from kit.backoff import Backoff
 from kit.clock import Clock
 from kit.database import SOURCE, Database
 from kit.ids import fact_id
 from ledger.repository import sealing as repository
-from ledger.repository.announcements import insert_announcements
 from ledger.repository.sealing import Head
 
 log = logging.get(__name__)
@@ -79,7 +78,7 @@ async def seal_page(session: AsyncSession, day: date, *, now: datetime) -> int |
     heads = await repository.list_heads(session, after=after, accounts=PAGE, ends_at=ends_at)
     await repository.insert_seals(session, heads, day=day, now=now)
     source = session.info[SOURCE]
-    await insert_announcements(
+    await outbox.add_records(
         session,
         [(event.type, event.key.encode(), event.encode(source)) for event in (_event(h, day, now) for h in heads)],
     )

@@ -65,6 +65,9 @@ account: Final = Table(
     Column("period_overage_nano", BigInteger, nullable=False, server_default="0"),
     Column("overage_carry", BigInteger, nullable=False, server_default="0", comment="less than one unit of a meter"),
     Column("due_at", Instant, comment="when time alone changes something next"),
+    Column(
+        "has_budgets", Boolean, nullable=False, server_default="false", comment="set by the first budget, and left so"
+    ),
     comment="Paying parties: the row that is locked before anything of the account changes.",
 )
 
