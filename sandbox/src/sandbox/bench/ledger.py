@@ -21,7 +21,7 @@ from sandbox.stack import roles
 ACCOUNTS: Final = 2000
 MANY_ACCOUNTS: Final = 1_000_000
 EVENTS: Final = 60_000
-TURNS: Final = 3
+TURNS: Final = 5
 """What is compared is measured in turns: a machine that others use too is not equally fast from minute to minute."""
 MUST_RATIO: Final = 0.2
 MUST_WITHIN: Final = 1.5
