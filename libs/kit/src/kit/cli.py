@@ -1,4 +1,4 @@
-"""The shape that every service's command has: `python -m <service> serve|migrate|dlq …`."""
+"""The shape that every service's command has: `python -m <service> serve|migrate|outbox|dlq …`."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,6 +44,7 @@ def build_cli(
 
     if migrations_folder is not None:
         _add_migrate(cli, service, settings, migrations_folder)
+        _add_outbox(cli, service, settings)
     cli.add_typer(_dlq_cli(service, settings), name="dlq")
     return cli
 
@@ -76,6 +77,30 @@ def _add_migrate(cli: typer.Typer, service: str, settings: type[ServiceSettings]
         url = getattr(loaded, "migration_url", None) or loaded.database_url  # type: ignore[attr-defined]  # services with tables
         migrations.upgrade(folder, url.get_secret_value(), revision)
         typer.echo(f"{service}: database is at {revision}")
+
+
+def _add_outbox(cli: typer.Typer, service: str, settings: type[ServiceSettings]) -> None:
+    @cli.command("outbox")
+    def list_outbox(limit: Annotated[int, typer.Option(min=0, max=10_000, help="how many to list")] = 20) -> None:
+        """Say how many events wait for Kafka, and list the next ones by topic, key and size, never their content."""
+        loaded = load(settings, service=service)
+        count, records = asyncio.run(_waiting(loaded.database_url.get_secret_value(), limit))  # type: ignore[attr-defined]  # services with tables
+        typer.echo(f"{service}: {count} events wait for Kafka")
+        for topic, key, value in records:
+            size = "tombstone" if value is None else f"{len(value)} bytes"
+            typer.echo(f"{topic} {(key or b'-').decode(errors='replace')} {size}")
+
+
+async def _waiting(url: str, limit: int) -> tuple[int, list[Any]]:
+    from kit import outbox  # noqa: PLC0415  # the gateway has no database, and each of its starts would load this
+    from kit.database import Database  # noqa: PLC0415
+
+    database = Database(url, source="outbox")
+    try:
+        async with database.reading() as session:
+            return await outbox.waiting(session), await outbox.list_waiting(session, limit=limit)
+    finally:
+        await database.close()
 
 
 def _dlq_cli(service: str, settings: type[ServiceSettings]) -> typer.Typer:

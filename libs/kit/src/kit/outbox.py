@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import asyncpg
@@ -144,6 +145,14 @@ def _portions(rows: Sequence[asyncpg.Record]) -> Iterator[tuple[list[Record], li
             records, ids = [], []
     if records:
         yield records, ids
+
+
+async def list_waiting(session: AsyncSession, *, limit: int) -> list[Record]:
+    """The records that leave next, packs taken apart."""
+    rows = await session.execute(
+        text("SELECT topic, key, value FROM outbox ORDER BY id LIMIT :limit"), {"limit": limit}
+    )
+    return list(islice(unpacked(tuple(row) for row in rows), limit))
 
 
 async def waiting(session: AsyncSession) -> int:

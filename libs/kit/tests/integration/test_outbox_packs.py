@@ -1,5 +1,9 @@
 """Many records leave in packs: in order, each, whatever fails between."""
 
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -101,3 +105,46 @@ async def test_a_transaction_that_is_undone_queues_no_pack(database: Database) -
     with pytest.raises(RuntimeError):
         await undone()
     assert await counted(database) == (0, 0)
+
+
+COMMAND = """
+from pathlib import Path
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from kit.cli import build_cli
+from kit.settings import ServiceSettings
+
+class Settings(ServiceSettings):
+    database_url: SecretStr
+
+build_cli("ledger", settings=Settings, create_app=lambda _: FastAPI(), migrations_folder=Path(), help_text="-")()
+"""
+
+
+async def test_what_waits_is_listed_for_an_operator_without_its_content(database: Database) -> None:
+    many = records(MANY)
+    await queue(database, records(2), many)
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("FAREGATE_")},
+        "FAREGATE_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "FAREGATE_PUBLIC_URL": "http://faregate.test",
+        "FAREGATE_AUTH_URL": "http://auth.test",
+        "DATABASE_URL": database.engine.url.render_as_string(hide_password=False),
+        "PORT": "8000",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", COMMAND, "outbox", "--limit", "5", env=env, stdout=PIPE, stderr=STDOUT
+    )
+    async with asyncio.timeout(40):
+        said = (await process.communicate())[0].decode()
+
+    assert process.returncode == 0, said
+    count, *listed = said.splitlines()
+    assert count == f"ledger: {MANY + 2} events wait for Kafka"
+    assert listed[2] == f"{TOPIC} - tombstone"
+    key = (many[1][1] or b"").decode()
+    assert listed[3] == f"{TOPIC} {key} {len(many[1][2] or b'')} bytes"
+    assert len(listed) == 5
+    assert '"n"' not in said

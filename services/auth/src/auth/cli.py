@@ -1,4 +1,4 @@
-"""`python -m auth serve|migrate|dlq|operator|keys`."""
+"""`python -m auth serve|migrate|outbox|dlq|operator|keys`."""
 
 import asyncio
 import sys

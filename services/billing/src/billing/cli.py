@@ -1,4 +1,4 @@
-"""`python -m billing serve|migrate|dlq|catalogue|webhooks`."""
+"""`python -m billing serve|migrate|outbox|dlq|catalogue|webhooks`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""`python -m notifier serve|migrate|dlq|deliveries|endpoints|suppressed|send-test|preview`."""
+"""`python -m notifier serve|migrate|outbox|dlq|deliveries|endpoints|suppressed|send-test|preview`."""
 
 from pathlib import Path
 from typing import Final, cast
