@@ -1,4 +1,4 @@
-"""`python -m ledger` serve|migrate|outbox|dlq|price-book|account|rerate|reconcile|archive|simulate|verify|partitions."""
+"""`python -m ledger serve|migrate|outbox|dlq|price-book|account|rerate|reconcile|archive|simulate|verify|…`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
