@@ -134,7 +134,7 @@ class Relay:
 
 
 def _portions(rows: Sequence[asyncpg.Record]) -> Iterator[tuple[list[Record], list[int]]]:
-    """Records to send together, and the ids of their rows: a pack holds many, and nobody waits for all of all."""
+    """Records to send together, and the ids of their rows: rows full of packs would be too many for one sending."""
     records: list[Record] = []
     ids: list[int] = []
     for row_id, *row in rows:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ledger import tables
 from ledger.domain.account import Account
-from ledger.repository.binary import stage_rows
+from ledger.repository.binary import stage_rows, update_from
 from ledger.repository.driver import driver
 from ledger.repository.packed_accounts import PACKED_ACCOUNT, packed_accounts
 
@@ -53,11 +53,7 @@ _MOVING = {
     "head": "bytea",
 }
 """What postings move."""
-_STAGED = ", ".join(f"{name} {kind}" for name, kind in _MOVING.items())
-_UPDATE = f"""
-UPDATE account AS a SET {", ".join(f"{name} = n.{name}" for name in _MOVING if name != "id")}
-FROM moved_account AS n WHERE a.id = n.id
-"""  # noqa: S608  # our own column names
+_STAGED, _UPDATE = update_from("moved_account", table="account", kinds=_MOVING)
 
 
 async def insert_account(session: AsyncSession, account_id: UUID, *, now: datetime) -> bool:

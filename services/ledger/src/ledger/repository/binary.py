@@ -4,7 +4,7 @@ The driver encodes cell by cell, with a call for each; most cells of a batch are
 side with a fixed width, and are packed together here.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
@@ -39,6 +39,13 @@ async def stage_rows(
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {table} ({definition}) ON COMMIT DELETE ROWS; DELETE FROM {table}"  # noqa: S608
     )
     await copy_rows(connection, table, columns=columns, rows=rows)
+
+
+def update_from(staged: str, *, table: str, kinds: Mapping[str, str]) -> tuple[str, str]:
+    """The definition of a staged table, and the statement that brings its rows into `table` by their ids."""
+    names = ", ".join(f"{name} = n.{name}" for name in kinds if name != "id")
+    definition = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+    return definition, f"UPDATE {table} AS t SET {names} FROM {staged} AS n WHERE t.id = n.id"  # noqa: S608
 
 
 def micros(instant: datetime) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts.money import Unit
 from ledger import tables
 from ledger.domain.grants import Grant, GrantSource
-from ledger.repository.binary import stage_rows
+from ledger.repository.binary import stage_rows, update_from
 from ledger.repository.driver import driver
 
 _COLUMNS = tuple(field.name for field in fields(Grant) if field.name != "heir")
@@ -29,11 +29,7 @@ _MOVED = {
     "is_withdrawn": "boolean",
 }
 """What postings move."""
-_STAGED = ", ".join(f"{name} {kind}" for name, kind in _MOVED.items())
-_UPDATE = f"""
-UPDATE "grant" AS g SET {", ".join(f"{name} = n.{name}" for name in _MOVED if name != "id")}
-FROM moved_grant AS n WHERE g.id = n.id
-"""  # noqa: S608  # our own column names
+_STAGED, _UPDATE = update_from("moved_grant", table='"grant"', kinds=_MOVED)
 _pack_moved = Struct(">hi16siqiqiqiqi?").pack
 
 
